@@ -1,0 +1,1 @@
+"""The only importer of psycopg and SQLAlchemy: everything that touches a server."""
