@@ -1,0 +1,2641 @@
+-- 0011_refactor_to_menopausal.sql
+--
+-- Compiled by `refactorkit compile` from archive/patients.toml. Change the mapping, not this file.
+-- mapping cda608a4ddb2acd8a726594eac1c76c7107feaea7240ab4c6308ac26ca977113
+--
+-- Up moves public.patients into schema archive, untouched; each of its rows becomes a row of
+-- public.users (a subject), with the same id where that id was never one of users.
+-- Down moves the table back, carries home what was edited meanwhile, and keeps in the archive what
+-- version 10 has no place for, so that the next Up can give it back.
+-- Both are one transaction: locks first, then guards, then the work, then the counts.
+--
+-- Settings, all optional (SET, ALTER DATABASE ... SET, or PGOPTIONS='-c refactorkit.custodian=...'):
+--   refactorkit.accept       names of guards that the operator overrules, separated by commas
+--   refactorkit.on_conflict  live (the default) or archive: which side wins a conflict
+--   refactorkit.custodian    who takes the patients whose owner is gone, by email
+--   refactorkit.keep_logins  on: accounts made since Up stay active after Down
+
+-- +goose Up
+
+-- == Locks first: one order for everybody, and no snapshot from before them ==
+
+SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+
+-- +goose StatementBegin
+DO $locks$
+DECLARE
+    missing text;
+BEGIN
+    IF current_setting('lock_timeout') = '0' THEN
+        PERFORM set_config('lock_timeout', '2s', true);
+    END IF;
+    -- Names in this file mean what they say, whatever the session's path; put back at the end.
+    PERFORM set_config('refactorkit.search_path', current_setting('search_path'), true);
+    PERFORM set_config('search_path', 'pg_catalog, pg_temp', true);
+    PERFORM set_config('row_security', 'off', true);
+    PERFORM set_config('standard_conforming_strings', 'on', true);
+    -- Whole tables are joined and indexed here: no small change on disk for it.
+    PERFORM set_config('work_mem', greatest(pg_size_bytes(current_setting('work_mem')) / 1024, 65536)::text, true);
+    PERFORM set_config('maintenance_work_mem',
+        greatest(pg_size_bytes(current_setting('maintenance_work_mem')) / 1024, 262144)::text, true);
+
+    SELECT string_agg(t, ', ') INTO missing
+    FROM unnest(ARRAY['public.users', 'public.patients', 'public.assessments', 'public.refresh_tokens', 'public.user_clinics']) AS t
+    WHERE to_regclass(t) IS NULL;
+    IF missing IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'RK001',
+            MESSAGE = format('%s is not there: this database is not at version 10', missing),
+            HINT = 'Nothing was changed. Look at the version table: is this the database that you mean?';
+    END IF;
+    LOCK TABLE
+        public.users,
+        public.patients,
+        public.assessments,
+        public.refresh_tokens,
+        public.user_clinics
+    IN ACCESS EXCLUSIVE MODE;
+END
+$locks$;
+-- +goose StatementEnd
+
+-- == Guards: refuse, before anything is changed, what could not be given back ==
+
+-- +goose StatementBegin
+DO $guards$
+DECLARE
+    accepted CONSTANT text[] := string_to_array(
+        replace(coalesce(current_setting('refactorkit.accept', true), ''), ' ', ''), ','
+    );
+    touched CONSTANT regclass[] := ARRAY[
+        'public.users',
+        'public.patients',
+        'public.assessments',
+        'public.refresh_tokens',
+        'public.user_clinics'
+    ]::regclass[];
+    -- What a view or a function may not hang on, also where the operator accepts dependants.
+    leaving CONSTANT regclass[] := ARRAY[
+        'public.patients'
+    ]::regclass[];
+    me CONSTANT oid := (SELECT r.oid FROM pg_roles AS r WHERE r.rolname = current_user);
+    refusals text[] := '{}';
+    found bigint;
+    listed text;
+BEGIN
+    -- The columns are as the mapping knows them. Columns that someone added are carried along.
+    refusals := refusals || ARRAY(
+        SELECT format('%s.%s is %s, and must be %s', e.t, e.c, coalesce(actual.def, 'missing'), e.def)
+        FROM (VALUES
+            ('public.patients', 'id', 'integer NOT NULL DEFAULT nextval(''public.patients_id_seq''::regclass)'),
+            ('public.patients', 'name', 'text NOT NULL'),
+            ('public.patients', 'age', 'integer'),
+            ('public.patients', 'menopause_status', 'text'),
+            ('public.patients', 'years_menopause', 'integer'),
+            ('public.patients', 'bmi', 'numeric(5,2)'),
+            ('public.patients', 'bp_systolic', 'integer'),
+            ('public.patients', 'bp_diastolic', 'integer'),
+            ('public.patients', 'activity', 'text'),
+            ('public.patients', 'smoking', 'text'),
+            ('public.patients', 'hypertension', 'text'),
+            ('public.patients', 'heart_disease', 'text'),
+            ('public.patients', 'chol', 'integer'),
+            ('public.patients', 'ldl', 'integer'),
+            ('public.patients', 'hdl', 'integer'),
+            ('public.patients', 'triglycerides', 'integer'),
+            ('public.patients', 'created_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
+            ('public.patients', 'updated_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
+            ('public.patients', 'family_history', 'boolean'),
+            ('public.patients', 'phys_activity', 'boolean'),
+            ('public.patients', 'user_id', 'integer NOT NULL'),
+            ('public.users', 'id', 'integer NOT NULL DEFAULT nextval(''public.users_id_seq''::regclass)'),
+            ('public.users', 'email', 'text NOT NULL'),
+            ('public.users', 'password_hash', 'text NOT NULL'),
+            ('public.users', 'role', 'text NOT NULL DEFAULT ''clinician''::text'),
+            ('public.users', 'created_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
+            ('public.users', 'updated_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
+            ('public.users', 'is_active', 'boolean NOT NULL DEFAULT true'),
+            ('public.users', 'last_login_at', 'timestamp with time zone'),
+            ('public.users', 'created_by', 'integer'),
+            ('public.assessments', 'id', 'integer NOT NULL DEFAULT nextval(''public.assessments_id_seq''::regclass)'),
+            ('public.assessments', 'patient_id', 'integer'),
+            ('public.assessments', 'fbs', 'numeric(6,2)'),
+            ('public.assessments', 'hba1c', 'numeric(4,2)'),
+            ('public.assessments', 'cholesterol', 'integer'),
+            ('public.assessments', 'ldl', 'integer'),
+            ('public.assessments', 'hdl', 'integer'),
+            ('public.assessments', 'triglycerides', 'integer'),
+            ('public.assessments', 'systolic', 'integer'),
+            ('public.assessments', 'diastolic', 'integer'),
+            ('public.assessments', 'activity', 'text'),
+            ('public.assessments', 'history_flag', 'boolean'),
+            ('public.assessments', 'smoking', 'text'),
+            ('public.assessments', 'hypertension', 'text'),
+            ('public.assessments', 'heart_disease', 'text'),
+            ('public.assessments', 'bmi', 'numeric(5,2)'),
+            ('public.assessments', 'cluster', 'text'),
+            ('public.assessments', 'risk_score', 'integer'),
+            ('public.assessments', 'model_version', 'text'),
+            ('public.assessments', 'dataset_hash', 'text'),
+            ('public.assessments', 'validation_status', 'text'),
+            ('public.assessments', 'created_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
+            ('public.assessments', 'updated_at', 'timestamp with time zone NOT NULL DEFAULT now()')
+        ) AS e (t, c, def)
+        LEFT JOIN LATERAL (
+            SELECT concat_ws(' ',
+                format_type(a.atttypid, a.atttypmod),
+                CASE WHEN a.attnotnull THEN 'NOT NULL' END,
+                CASE WHEN a.attgenerated <> '' OR a.attidentity <> '' THEN 'GENERATED' END,
+                'DEFAULT ' || pg_get_expr(d.adbin, d.adrelid)) AS def
+            FROM pg_attribute AS a
+            LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+            WHERE a.attrelid = to_regclass(e.t) AND a.attname = e.c AND NOT a.attisdropped
+        ) AS actual ON true
+        WHERE actual.def IS DISTINCT FROM e.def
+        ORDER BY 1
+    );
+
+    -- A column that someone added must be able to be empty: rows are made in these tables.
+    refusals := refusals || ARRAY(
+        SELECT format('%s.%s is NOT NULL without a default, and the mapping has no value for it',
+            a.attrelid::regclass, a.attname)
+        FROM pg_attribute AS a
+        WHERE a.attrelid = ANY (ARRAY['public.patients', 'public.users']::regclass[])
+            AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull AND NOT a.atthasdef
+            AND a.attidentity = ''
+            AND (a.attrelid::regclass::text, a.attname::text) NOT IN (
+                SELECT t, c FROM (VALUES
+                    ('public.patients', 'id'),
+                    ('public.patients', 'name'),
+                    ('public.patients', 'age'),
+                    ('public.patients', 'menopause_status'),
+                    ('public.patients', 'years_menopause'),
+                    ('public.patients', 'bmi'),
+                    ('public.patients', 'bp_systolic'),
+                    ('public.patients', 'bp_diastolic'),
+                    ('public.patients', 'activity'),
+                    ('public.patients', 'smoking'),
+                    ('public.patients', 'hypertension'),
+                    ('public.patients', 'heart_disease'),
+                    ('public.patients', 'chol'),
+                    ('public.patients', 'ldl'),
+                    ('public.patients', 'hdl'),
+                    ('public.patients', 'triglycerides'),
+                    ('public.patients', 'created_at'),
+                    ('public.patients', 'updated_at'),
+                    ('public.patients', 'family_history'),
+                    ('public.patients', 'phys_activity'),
+                    ('public.patients', 'user_id'),
+                    ('public.users', 'id'),
+                    ('public.users', 'email'),
+                    ('public.users', 'password_hash'),
+                    ('public.users', 'role'),
+                    ('public.users', 'created_at'),
+                    ('public.users', 'updated_at'),
+                    ('public.users', 'is_active'),
+                    ('public.users', 'last_login_at'),
+                    ('public.users', 'created_by'),
+                    ('public.assessments', 'id'),
+                    ('public.assessments', 'patient_id'),
+                    ('public.assessments', 'fbs'),
+                    ('public.assessments', 'hba1c'),
+                    ('public.assessments', 'cholesterol'),
+                    ('public.assessments', 'ldl'),
+                    ('public.assessments', 'hdl'),
+                    ('public.assessments', 'triglycerides'),
+                    ('public.assessments', 'systolic'),
+                    ('public.assessments', 'diastolic'),
+                    ('public.assessments', 'activity'),
+                    ('public.assessments', 'history_flag'),
+                    ('public.assessments', 'smoking'),
+                    ('public.assessments', 'hypertension'),
+                    ('public.assessments', 'heart_disease'),
+                    ('public.assessments', 'bmi'),
+                    ('public.assessments', 'cluster'),
+                    ('public.assessments', 'risk_score'),
+                    ('public.assessments', 'model_version'),
+                    ('public.assessments', 'dataset_hash'),
+                    ('public.assessments', 'validation_status'),
+                    ('public.assessments', 'created_at'),
+                    ('public.assessments', 'updated_at')
+                ) AS e (t, c))
+        ORDER BY 1
+    );
+
+    -- Ordinary tables only: an ancestor or a partition would take part unseen.
+    refusals := refusals || ARRAY(
+        SELECT format('%s is not an ordinary table', c.oid::regclass)
+        FROM pg_class AS c
+        WHERE c.oid = ANY (touched) AND (c.relkind <> 'r' OR c.relispartition)
+        UNION
+        SELECT format('%s takes part in inheritance with %s', i.inhrelid::regclass, i.inhparent::regclass)
+        FROM pg_inherits AS i
+        WHERE i.inhrelid = ANY (touched) OR i.inhparent = ANY (touched)
+        ORDER BY 1
+    );
+
+    -- Foreign keys: an unknown one would be cascaded into, a known one that differs would come back changed.
+    refusals := refusals || ARRAY(
+        WITH known (t, name, def) AS (VALUES
+            ('public.patients'::regclass::oid, 'fk_patients_user_id', 'FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE'),
+            ('public.users'::regclass::oid, 'users_created_by_fkey', 'FOREIGN KEY (created_by) REFERENCES public.users(id)'),
+            ('public.refresh_tokens'::regclass::oid, 'refresh_tokens_user_id_fkey', 'FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE'),
+            ('public.user_clinics'::regclass::oid, 'user_clinics_user_id_fkey', 'FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE'),
+            ('public.user_clinics'::regclass::oid, 'user_clinics_clinic_id_fkey', 'FOREIGN KEY (clinic_id) REFERENCES public.clinics(id) ON DELETE CASCADE'),
+            ('public.assessments'::regclass::oid, 'assessments_patient_id_fkey', 'FOREIGN KEY (patient_id) REFERENCES public.patients(id) ON DELETE CASCADE')
+        )
+        SELECT format('foreign key %I of %s is not known to the mapping: %s',
+            c.conname, c.conrelid::regclass, pg_get_constraintdef(c.oid))
+        FROM pg_constraint AS c
+        WHERE c.contype = 'f' AND (c.conrelid = ANY (touched) OR c.confrelid = ANY (touched))
+            AND NOT EXISTS (SELECT FROM known WHERE known.t = c.conrelid AND known.name = c.conname)
+        UNION ALL
+        SELECT format('foreign key %I of %s %s', known.name, known.t::regclass,
+            CASE
+                WHEN c.oid IS NULL THEN 'is missing'
+                WHEN pg_get_constraintdef(c.oid) <> known.def
+                    THEN format('is %s, and must be %s', pg_get_constraintdef(c.oid), known.def)
+                WHEN NOT c.convalidated THEN 'is not validated'
+                WHEN obj_description(c.oid, 'pg_constraint') IS NOT NULL THEN 'has a comment, which would be lost'
+                ELSE 'has triggers that are not in their ordinary state'
+            END)
+        FROM known
+        LEFT JOIN pg_constraint AS c
+            ON c.contype = 'f' AND c.conrelid = known.t AND c.conname = known.name
+        WHERE c.oid IS NULL OR pg_get_constraintdef(c.oid) <> known.def OR NOT c.convalidated
+            OR obj_description(c.oid, 'pg_constraint') IS NOT NULL
+            OR EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgconstraint = c.oid AND t.tgenabled <> 'O')
+        ORDER BY 1
+    );
+
+    -- Views and functions follow a moved table and go on showing it, or stop a column from being dropped.
+    refusals := refusals || ARRAY(
+        SELECT DISTINCT format('%s depends on %s%s',
+            pg_describe_object(d.classid, d.objid, d.objsubid), r.oid::regclass,
+            CASE WHEN r.oid = ANY (leaving) THEN '' ELSE ' (--accept dependants)' END)
+        FROM pg_depend AS d
+        JOIN pg_class AS r
+            ON (d.refclassid = 'pg_class'::regclass AND d.refobjid = r.oid)
+            OR (d.refclassid = 'pg_type'::regclass AND d.refobjid IN (
+                r.reltype, (SELECT t.typarray FROM pg_type AS t WHERE t.oid = r.reltype)))
+        WHERE r.oid = ANY (touched)
+            AND d.deptype = 'n'
+            AND (d.classid IN ('pg_rewrite'::regclass, 'pg_proc'::regclass)
+                OR (d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_type'::regclass))
+            AND NOT ('dependants' = ANY (accepted) AND r.oid <> ALL (leaving))
+        ORDER BY 1
+    );
+
+    -- Rules, policies, row security: they would filter or rewrite what we read and write.
+    refusals := refusals || ARRAY(
+        SELECT format('rule %I on %s', r.rulename, r.ev_class::regclass)
+        FROM pg_rewrite AS r WHERE r.ev_class = ANY (touched)
+        UNION
+        SELECT format('policy %I on %s', p.polname, p.polrelid::regclass)
+        FROM pg_policy AS p WHERE p.polrelid = ANY (touched)
+        UNION
+        SELECT format('row security is on for %s', c.oid::regclass)
+        FROM pg_class AS c WHERE c.oid = ANY (touched) AND (c.relrowsecurity OR c.relforcerowsecurity)
+        ORDER BY 1
+    );
+
+    -- Publications: a moved table is streamed on, or drops out, without a word.
+    IF 'publications' <> ALL (accepted) THEN
+        refusals := refusals || ARRAY(
+            SELECT format('publication %I covers %s (--accept publications)', p.pubname, r.prrelid::regclass)
+            FROM pg_publication_rel AS r
+            JOIN pg_publication AS p ON p.oid = r.prpubid
+            WHERE r.prrelid = ANY (touched)
+            UNION
+            SELECT format('publication %I covers all tables, the archive too (--accept publications)', p.pubname)
+            FROM pg_publication AS p WHERE p.puballtables
+            ORDER BY 1
+        );
+        IF to_regclass('pg_catalog.pg_publication_namespace') IS NOT NULL THEN -- from PostgreSQL 15 on
+            refusals := refusals || ARRAY(
+                SELECT format('publication %I covers all tables of schema %s (--accept publications)',
+                    p.pubname, s.pnnspid::regnamespace)
+                FROM pg_publication_namespace AS s
+                JOIN pg_publication AS p ON p.oid = s.pnpubid
+                WHERE s.pnnspid IN ('public'::regnamespace, to_regnamespace('archive'))
+                ORDER BY 1
+            );
+        END IF;
+    END IF;
+
+    -- Sequences: owned, one by one, upward.
+    refusals := refusals || ARRAY(
+        SELECT format('%s.%s does not own the sequence %s', e.t, e.c, e.s)
+        FROM (VALUES ('public.users', 'id', 'public.users_id_seq'), ('public.patients', 'id', 'public.patients_id_seq')) AS e (t, c, s)
+        WHERE to_regclass(e.s) IS NULL
+            OR NOT EXISTS (
+                SELECT FROM pg_depend AS d
+                JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+                WHERE d.classid = 'pg_class'::regclass AND d.objid = to_regclass(e.s)
+                    AND d.refclassid = 'pg_class'::regclass AND d.refobjid = to_regclass(e.t)
+                    AND a.attname = e.c AND d.deptype = 'a')
+        UNION ALL
+        SELECT format('sequence %s must have CACHE 1, a positive INCREMENT and NO CYCLE', s.seqrelid::regclass)
+        FROM pg_sequence AS s
+        WHERE s.seqrelid = ANY (ARRAY[to_regclass('public.users_id_seq'), to_regclass('public.patients_id_seq')])
+            AND (s.seqcache <> 1 OR s.seqincrement < 1 OR s.seqcycle)
+        ORDER BY 1
+    );
+
+    -- Dropped columns are never used again: 33 a turn, of 1600 in the life of a table.
+    refusals := refusals || ARRAY(
+        SELECT format('%s has %s attribute numbers left of 1600, and 100 are wanted: rebuild it first (pg_dump, pg_restore)',
+            c.oid::regclass, 1600 - c.relnatts)
+        FROM pg_class AS c
+        WHERE c.oid = ANY (ARRAY['public.users', 'public.assessments']::regclass[]) AND 1600 - c.relnatts < 100
+        ORDER BY 1
+    );
+
+    -- Names that are about to be made: IF NOT EXISTS would hide what stands there.
+    refusals := refusals || ARRAY(
+        SELECT format('%s is there already', e)
+        FROM unnest(ARRAY[
+            'archive.patients',
+            'archive.patients_id_seq',
+            'public.idx_users_account_status',
+            'public.idx_users_assessment_reminder',
+            'public.idx_users_consent_research',
+            'public.idx_users_menopause_status',
+            'public.idx_assessments_user_id_created',
+            'public.idx_assessments_user_id',
+            'public.notification_queue',
+            'public.idx_notification_queue_status',
+            'public.idx_notification_queue_user'
+        ]) AS e
+        WHERE to_regclass(e) IS NOT NULL
+        ORDER BY 1
+    );
+    refusals := refusals || ARRAY(
+        SELECT format('%s.%s is there already', a.attrelid::regclass, a.attname)
+        FROM pg_attribute AS a
+        JOIN (VALUES
+            ('public.users'::regclass, 'first_name'),
+            ('public.users'::regclass, 'last_name'),
+            ('public.users'::regclass, 'date_of_birth'),
+            ('public.users'::regclass, 'phone'),
+            ('public.users'::regclass, 'address'),
+            ('public.users'::regclass, 'menopause_status'),
+            ('public.users'::regclass, 'menopause_type'),
+            ('public.users'::regclass, 'years_menopause'),
+            ('public.users'::regclass, 'hypertension'),
+            ('public.users'::regclass, 'heart_disease'),
+            ('public.users'::regclass, 'family_history_diabetes'),
+            ('public.users'::regclass, 'smoking_status'),
+            ('public.users'::regclass, 'consent_personal_data'),
+            ('public.users'::regclass, 'consent_research_participation'),
+            ('public.users'::regclass, 'consent_email_updates'),
+            ('public.users'::regclass, 'consent_analytics'),
+            ('public.users'::regclass, 'consent_updated_at'),
+            ('public.users'::regclass, 'assessment_frequency_months'),
+            ('public.users'::regclass, 'reminder_email'),
+            ('public.users'::regclass, 'last_assessment_reminder_sent'),
+            ('public.users'::regclass, 'onboarding_completed'),
+            ('public.users'::regclass, 'account_status'),
+            ('public.users'::regclass, 'deleted_at'),
+            ('public.users'::regclass, 'is_admin'),
+            ('public.users'::regclass, 'bmi'),
+            ('public.users'::regclass, 'bp_systolic'),
+            ('public.users'::regclass, 'bp_diastolic'),
+            ('public.users'::regclass, 'activity'),
+            ('public.users'::regclass, 'phys_activity'),
+            ('public.users'::regclass, 'chol'),
+            ('public.users'::regclass, 'ldl'),
+            ('public.users'::regclass, 'hdl'),
+            ('public.users'::regclass, 'triglycerides'),
+            ('public.assessments'::regclass, 'user_id'),
+            ('public.assessments'::regclass, 'is_self_reported'),
+            ('public.assessments'::regclass, 'source'),
+            ('public.assessments'::regclass, 'notes')
+        ) AS e (t, c) ON a.attrelid = e.t AND a.attname = e.c AND NOT a.attisdropped
+        ORDER BY 1
+    );
+    refusals := refusals || ARRAY(
+        SELECT format('constraint %I of %s is there already', c.conname, c.conrelid::regclass)
+        FROM pg_constraint AS c
+        WHERE c.conrelid = ANY (touched) AND c.conname = ANY (ARRAY['users_account_status_check', 'users_assessment_frequency_months_check', 'users_heart_disease_check', 'users_hypertension_check', 'users_menopause_status_check', 'users_menopause_type_check', 'users_smoking_status_check', 'users_years_menopause_check', 'assessments_user_id_fkey']::name[])
+        ORDER BY 1
+    );
+
+    -- The archive is the runner's own, and nobody else can write there or plant a trigger.
+    IF to_regnamespace('archive') IS NOT NULL THEN
+        refusals := refusals || ARRAY(
+            SELECT format('schema archive belongs to %s, and not to %s', n.nspowner::regrole, current_user)
+            FROM pg_namespace AS n
+            WHERE n.nspname = 'archive' AND n.nspowner <> me
+            UNION ALL
+            SELECT format('%s has %s on schema archive', acl.who, string_agg(acl.privilege_type, ', ' ORDER BY 1))
+            FROM (
+                SELECT CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END AS who, x.privilege_type
+                FROM pg_namespace AS n, aclexplode(n.nspacl) AS x
+                WHERE n.nspname = 'archive' AND x.grantee <> n.nspowner
+                    AND (x.privilege_type = 'CREATE' OR 'archive_readers' <> ALL (accepted))
+            ) AS acl
+            GROUP BY acl.who
+            UNION ALL
+            SELECT format('%s in schema archive belongs to %s, and not to %s', c.oid::regclass, c.relowner::regrole, current_user)
+            FROM pg_class AS c
+            WHERE c.relnamespace = to_regnamespace('archive') AND c.relowner <> me
+                AND c.relkind <> 'i'
+                AND c.oid NOT IN (SELECT x FROM unnest(ARRAY[to_regclass('archive.notification_queue')]::oid[]) AS x WHERE x IS NOT NULL)
+                AND c.oid NOT IN (
+                    SELECT d.objid FROM pg_depend AS d
+                    WHERE d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+                        AND d.refobjid = ANY (ARRAY[to_regclass('archive.notification_queue')]::oid[]))
+            UNION ALL
+            SELECT format('%s in schema archive belongs to %s, and not to %s', p.oid::regprocedure, p.proowner::regrole, current_user)
+            FROM pg_proc AS p
+            WHERE p.pronamespace = to_regnamespace('archive') AND p.proowner <> me
+            UNION ALL
+            SELECT format('others may write to %s', c.oid::regclass)
+            FROM pg_class AS c
+            WHERE c.relnamespace = to_regnamespace('archive') AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+                AND c.oid <> ALL (touched)
+                AND c.oid NOT IN (SELECT x FROM unnest(ARRAY[to_regclass('archive.notification_queue')]::oid[]) AS x WHERE x IS NOT NULL)
+                AND EXISTS (
+                    SELECT FROM aclexplode(c.relacl) AS x
+                    WHERE x.grantee <> c.relowner AND x.privilege_type <> 'SELECT')
+            UNION ALL
+            SELECT format('%s is there, and is not a table of this refactor', c.oid::regclass)
+            FROM pg_class AS c
+            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
+                AND (c.relkind <> 'r' OR c.relrowsecurity OR c.relhasrules OR EXISTS (
+                    SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent)))
+            UNION ALL
+            SELECT format('trigger %I on %s, which is the archive''s own', t.tgname, t.tgrelid::regclass)
+            FROM pg_trigger AS t
+            WHERE NOT t.tgisinternal
+                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
+        );
+    END IF;
+
+    -- Data is looked at once the tables are known to be what they should be.
+    IF cardinality(refusals) = 0 THEN
+        SELECT count(*), string_agg(x.id::text, ', ' ORDER BY x.id) FILTER (WHERE x.n <= 10) INTO found, listed
+        FROM (
+            SELECT s.id AS id, row_number() OVER (ORDER BY s.id) AS n
+            FROM public.patients AS s
+            LEFT JOIN public.users AS t ON t.id = s.user_id
+            WHERE t.id IS NULL AND s.user_id IS NOT NULL
+        ) AS x;
+        IF found > 0 THEN
+            refusals := refusals || format('%s of public.patients name a user_id that is not in public.users: id %s%s',
+                found, listed, CASE WHEN found > 10 THEN ', ...' ELSE '' END);
+        END IF;
+        -- Few users, if any, hold something like it: only these are compared.
+        SELECT count(*), string_agg(x.id::text, ', ' ORDER BY x.id) FILTER (WHERE x.n <= 10) INTO found, listed
+        FROM (
+            SELECT t.id AS id, row_number() OVER (ORDER BY t.id) AS n
+            FROM public.users AS t
+            WHERE starts_with(t.email, 'patient-')
+                AND EXISTS (
+                    SELECT FROM public.patients AS s
+                    WHERE t.email = 'patient-' || s.id || '@unclaimed.invalid')
+        ) AS x;
+        IF found > 0 THEN
+            refusals := refusals || format('%s rows of public.users already hold the email that a subject is to have: id %s%s',
+                found, listed, CASE WHEN found > 10 THEN ', ...' ELSE '' END);
+        END IF;
+        -- Every id that is in use or was, and those that are yet to be given, must fit the type.
+        SELECT greatest(
+                (SELECT last_value FROM public.users_id_seq), (SELECT last_value FROM public.patients_id_seq),
+                (SELECT max(id) FROM public.users), (SELECT max(id) FROM public.patients))
+            + (SELECT count(*) FROM public.patients AS s
+                WHERE s.id <= greatest((SELECT last_value FROM public.users_id_seq),
+                    (SELECT max(id) FROM public.users)))
+        INTO found;
+        IF found >= 2147483647 - 1000 THEN
+            refusals := refusals || format('ids would reach %s, and integer ends at 2147483647 (1000 are kept free)', found);
+        END IF;
+        IF to_regclass('archive.patients_turns') IS NOT NULL THEN
+            SELECT count(*) INTO found FROM archive.patients_turns
+            WHERE turn = (SELECT max(turn) FROM archive.patients_turns) AND direction = 'up';
+            IF found > 0 THEN
+                refusals := refusals || 'archive.patients_turns says that Up ran last, and the tables say that it did not'::text;
+            END IF;
+        END IF;
+    END IF;
+
+    IF cardinality(refusals) > 0 THEN
+        RAISE EXCEPTION USING ERRCODE = 'RK001',
+            MESSAGE = format('%s refuses: %s.', '0011 Up', array_to_string(refusals, '; ')),
+            HINT = 'Nothing was changed. Mend what is named, or overrule a guard that has a name: --accept NAME, or SET refactorkit.accept.';
+    END IF;
+END
+$guards$;
+-- +goose StatementEnd
+-- == The archive: what is kept there, and by whom it can be read (nobody else) ==
+
+CREATE SCHEMA IF NOT EXISTS archive;
+REVOKE ALL ON SCHEMA archive FROM PUBLIC;
+
+-- Every Up and Down that ran, with the mapping it ran with. `..._used` is the highest id that had been
+-- given out before the turn, `next_after` is where both sequences went on from.
+CREATE TABLE IF NOT EXISTS archive.patients_turns (
+    turn integer PRIMARY KEY,
+    direction text NOT NULL CHECK (direction IN ('up', 'down')),
+    version bigint NOT NULL,
+    at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    run_by text NOT NULL DEFAULT session_user,
+    structure_hash text NOT NULL,
+    mapping_hash text NOT NULL,
+    mapping jsonb NOT NULL,
+    settings jsonb NOT NULL,
+    target_used bigint NOT NULL,
+    source_used bigint NOT NULL,
+    ids_after bigint NOT NULL,
+    natives int4multirange NOT NULL,
+    counts jsonb NOT NULL DEFAULT '{}'
+);
+
+-- The pairs: which users row a patients row became ('subject'), or which native is shown as one ('native').
+CREATE TABLE IF NOT EXISTS archive.patients_map (
+    source_id integer PRIMARY KEY,
+    target_id integer NOT NULL UNIQUE,
+    kind text NOT NULL CHECK (kind IN ('subject', 'native')),
+    turn integer NOT NULL,
+    row_hash bigint,
+    renumbered boolean NOT NULL GENERATED ALWAYS AS (source_id <> target_id) STORED
+);
+
+-- Every decision in which a value, or a row, gave way: where, by which rule, and both values.
+CREATE TABLE IF NOT EXISTS archive.patients_decisions (
+    turn integer NOT NULL,
+    table_name text NOT NULL,
+    row_id text NOT NULL,
+    column_name text NOT NULL,
+    rule text NOT NULL,
+    kept_value text,
+    lost_value text,
+    at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (turn, table_name, row_id, column_name, rule)
+);
+
+-- Triggers that are switched off for the length of this transaction; empty outside it.
+CREATE TABLE IF NOT EXISTS archive.patients_triggers (
+    table_id oid NOT NULL,
+    trigger_name name NOT NULL,
+    state "char" NOT NULL,
+    PRIMARY KEY (table_id, trigger_name)
+);
+
+-- The columns that a keeping table and a living one share, for a row to be copied whole.
+CREATE OR REPLACE FUNCTION archive.patients_columns(keeper regclass, live regclass, prefix text)
+RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+RETURN (
+    SELECT string_agg(prefix || quote_ident(a.attname), ', ' ORDER BY a.attnum)
+    FROM pg_attribute AS a
+    JOIN pg_attribute AS k ON k.attrelid = keeper AND k.attname = a.attname AND NOT k.attisdropped
+    WHERE a.attrelid = live AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+);
+
+-- A keeping table follows the living one: columns that someone added are kept too.
+-- +goose StatementBegin
+CREATE OR REPLACE FUNCTION archive.patients_widen(keeper regclass, live regclass)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    a record;
+BEGIN
+    FOR a IN
+        SELECT l.attname, format_type(l.atttypid, l.atttypmod) AS type
+        FROM pg_attribute AS l
+        WHERE l.attrelid = live AND l.attnum > 0 AND NOT l.attisdropped
+            AND NOT EXISTS (
+                SELECT FROM pg_attribute AS k
+                WHERE k.attrelid = keeper AND k.attname = l.attname AND NOT k.attisdropped)
+        ORDER BY l.attnum
+    LOOP
+        EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s', keeper, a.attname, a.type);
+    END LOOP;
+    FOR a IN
+        SELECT k.attname
+        FROM pg_attribute AS k
+        WHERE k.attrelid = keeper AND k.attnum > 0 AND NOT k.attisdropped AND k.attnotnull
+            AND NOT starts_with(k.attname, 'refactorkit_')
+            AND NOT EXISTS (
+                SELECT FROM pg_attribute AS l
+                WHERE l.attrelid = live AND l.attname = k.attname AND NOT l.attisdropped)
+    LOOP
+        EXECUTE format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL', keeper, a.attname);
+    END LOOP;
+END
+$function$;
+-- +goose StatementEnd
+
+-- == The mapping, as this Up runs with it: Down goes back by these, whatever the file says then ==
+
+CREATE OR REPLACE FUNCTION archive.patients_forward_first_name(value text)
+RETURNS text LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN strpos(value, ' ') = 0 THEN value ELSE left(value, length(value) - strpos(reverse(value), ' ')) END;
+
+CREATE OR REPLACE FUNCTION archive.patients_forward_last_name(value text)
+RETURNS text LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN strpos(value, ' ') > 0 THEN right(value, strpos(reverse(value), ' ') - 1) END;
+
+CREATE OR REPLACE FUNCTION archive.patients_back_name(first text, last text)
+RETURNS text LANGUAGE sql IMMUTABLE
+RETURN coalesce(first || ' ' || last, first, last, '');
+
+CREATE OR REPLACE FUNCTION archive.patients_forward_menopause_status(value text)
+RETURNS text LANGUAGE sql IMMUTABLE
+RETURN CASE value
+        WHEN 'premenopausal' THEN 'pre'
+        WHEN 'perimenopausal' THEN 'peri'
+        WHEN 'postmenopausal' THEN 'post'
+        WHEN 'surgical' THEN 'surgical'
+        WHEN 'pre' THEN 'pre'
+        WHEN 'peri' THEN 'peri'
+        WHEN 'post' THEN 'post'
+    END;
+
+CREATE OR REPLACE FUNCTION archive.patients_back_menopause_status(value text)
+RETURNS text LANGUAGE sql IMMUTABLE
+RETURN CASE value
+        WHEN 'pre' THEN 'premenopausal'
+        WHEN 'peri' THEN 'perimenopausal'
+        WHEN 'post' THEN 'postmenopausal'
+        WHEN 'surgical' THEN 'surgical'
+        ELSE value
+    END;
+
+CREATE OR REPLACE FUNCTION archive.patients_forward_years_menopause(value integer)
+RETURNS integer LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN value BETWEEN 0 AND 50 THEN value END;
+
+CREATE OR REPLACE FUNCTION archive.patients_forward_hypertension(value text)
+RETURNS text LANGUAGE sql IMMUTABLE
+RETURN CASE value
+        WHEN 'no' THEN 'no'
+        WHEN 'controlled' THEN 'controlled'
+        WHEN 'uncontrolled' THEN 'uncontrolled'
+    END;
+
+CREATE OR REPLACE FUNCTION archive.patients_back_hypertension(value text)
+RETURNS text LANGUAGE sql IMMUTABLE
+RETURN CASE value
+        WHEN 'no' THEN 'no'
+        WHEN 'controlled' THEN 'controlled'
+        WHEN 'uncontrolled' THEN 'uncontrolled'
+        ELSE value
+    END;
+
+CREATE OR REPLACE FUNCTION archive.patients_forward_heart_disease(value text)
+RETURNS text LANGUAGE sql IMMUTABLE
+RETURN CASE value
+        WHEN 'no' THEN 'no'
+        WHEN 'yes' THEN 'yes'
+    END;
+
+CREATE OR REPLACE FUNCTION archive.patients_back_heart_disease(value text)
+RETURNS text LANGUAGE sql IMMUTABLE
+RETURN CASE value
+        WHEN 'no' THEN 'no'
+        WHEN 'yes' THEN 'yes'
+        ELSE value
+    END;
+
+CREATE OR REPLACE FUNCTION archive.patients_forward_smoking_status(value text)
+RETURNS text LANGUAGE sql IMMUTABLE
+RETURN CASE value
+        WHEN 'never' THEN 'never'
+        WHEN 'former' THEN 'former'
+        WHEN 'current' THEN 'current'
+    END;
+
+CREATE OR REPLACE FUNCTION archive.patients_back_smoking(value text)
+RETURNS text LANGUAGE sql IMMUTABLE
+RETURN CASE value
+        WHEN 'never' THEN 'never'
+        WHEN 'former' THEN 'former'
+        WHEN 'current' THEN 'current'
+        ELSE value
+    END;
+
+-- == Ids: both sequences move past everything that is or was in use, and wait for our commit ==
+
+ALTER SEQUENCE public.users_id_seq OWNED BY public.users.id;
+ALTER SEQUENCE public.patients_id_seq OWNED BY public.patients.id;
+
+INSERT INTO archive.patients_turns (
+    turn, direction, version, structure_hash, mapping_hash, mapping, settings, target_used, source_used, ids_after, natives
+)
+SELECT
+    coalesce((SELECT max(turn) FROM archive.patients_turns), 0) + 1,
+    'up',
+    11,
+    '2e569d07e663b6715ea180c7771434cce1134fce41de0bdbf6da36ed523dcf66',
+    'cda608a4ddb2acd8a726594eac1c76c7107feaea7240ab4c6308ac26ca977113',
+    '{"column":[{"codec":"split_last","profile":false,"source":"name","target":["first_name","last_name"]},{"back":{"peri":"perimenopausal","post":"postmenopausal","pre":"premenopausal","surgical":"surgical"},"codec":"values","forward":{"peri":"peri","perimenopausal":"peri","post":"post","postmenopausal":"post","pre":"pre","premenopausal":"pre","surgical":"surgical"},"profile":true,"source":"menopause_status","target":"menopause_status"},{"codec":"range","max":50,"min":0,"profile":true,"source":"years_menopause","target":"years_menopause"},{"back":{"controlled":"controlled","no":"no","uncontrolled":"uncontrolled"},"codec":"values","forward":{"controlled":"controlled","no":"no","uncontrolled":"uncontrolled"},"profile":true,"source":"hypertension","target":"hypertension"},{"back":{"no":"no","yes":"yes"},"codec":"values","forward":{"no":"no","yes":"yes"},"profile":true,"source":"heart_disease","target":"heart_disease"},{"back":{"current":"current","former":"former","never":"never"},"codec":"values","forward":{"current":"current","former":"former","never":"never"},"profile":true,"source":"smoking","target":"smoking_status"},{"codec":"null_as","profile":true,"source":"family_history","target":"family_history_diabetes","value":false},{"codec":"same","profile":true,"source":"bmi","target":"bmi"},{"codec":"same","profile":true,"source":"bp_systolic","target":"bp_systolic"},{"codec":"same","profile":true,"source":"bp_diastolic","target":"bp_diastolic"},{"codec":"same","profile":true,"source":"activity","target":"activity"},{"codec":"same","profile":true,"source":"phys_activity","target":"phys_activity"},{"codec":"same","profile":true,"source":"chol","target":"chol"},{"codec":"same","profile":true,"source":"ldl","target":"ldl"},{"codec":"same","profile":true,"source":"hdl","target":"hdl"},{"codec":"same","profile":true,"source":"triglycerides","target":"triglycerides"},{"codec":"archive","profile":false,"source":"age"},{"codec":"archive","profile":false,"source":"user_id"}],"dependant":[{"column":"user_id","foreign_key":"refresh_tokens_user_id_fkey","foreign_keys":[],"key":["id"],"on_delete":"CASCADE","table":"refresh_tokens","unique":[["token_hash"]]},{"column":"user_id","foreign_key":"user_clinics_user_id_fkey","foreign_keys":[{"column":"clinic_id","name":"user_clinics_clinic_id_fkey","on_delete":"CASCADE","references":"clinics","references_key":"id"}],"key":["user_id","clinic_id"],"on_delete":"CASCADE","table":"user_clinics","unique":[]}],"format":1,"link":[{"adds":{"is_self_reported":{"default":"true","existing":"false","not_null":true,"serial":false,"type":"boolean"},"notes":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"source":{"default":"''manual''::text","existing":"''clinic''","not_null":true,"serial":false,"type":"text"}},"becomes":"user_id","column":"patient_id","columns":{"activity":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"bmi":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"numeric(5,2)"},"cholesterol":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"cluster":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"created_at":{"default":"now()","existing":null,"not_null":true,"serial":false,"type":"timestamp with time zone"},"dataset_hash":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"diastolic":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"fbs":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"numeric(6,2)"},"hba1c":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"numeric(4,2)"},"hdl":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"heart_disease":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"history_flag":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"boolean"},"hypertension":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"id":{"default":null,"existing":null,"not_null":true,"serial":true,"type":"integer"},"ldl":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"model_version":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"patient_id":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"risk_score":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"smoking":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"systolic":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"triglycerides":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"updated_at":{"default":"now()","existing":null,"not_null":true,"serial":false,"type":"timestamp with time zone"},"validation_status":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"}},"foreign_key":"assessments_patient_id_fkey","foreign_key_becomes":"assessments_user_id_fkey","indexes":{"idx_assessments_patient_created":"idx_assessments_user_id_created","idx_assessments_patient_id":"idx_assessments_user_id"},"key":"id","on_delete":"CASCADE","table":"assessments"}],"migration":"0011_refactor_to_menopausal.sql","name":"patients","native":{"deleted":{"account_status":"deleted","deleted_at":"NOT NULL"},"login":"is_active","named":"name","named_by":"email","rights":{"column":"role","flag":"is_admin","value":"admin","without_flag":"clinician"}},"source":{"columns":{"activity":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"age":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"bmi":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"numeric(5,2)"},"bp_diastolic":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"bp_systolic":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"chol":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"created_at":{"default":"now()","existing":null,"not_null":true,"serial":false,"type":"timestamp with time zone"},"family_history":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"boolean"},"hdl":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"heart_disease":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"hypertension":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"id":{"default":null,"existing":null,"not_null":true,"serial":true,"type":"integer"},"ldl":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"menopause_status":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"name":{"default":null,"existing":null,"not_null":true,"serial":false,"type":"text"},"phys_activity":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"boolean"},"smoking":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"triglycerides":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"updated_at":{"default":"now()","existing":null,"not_null":true,"serial":false,"type":"timestamp with time zone"},"user_id":{"default":null,"existing":null,"not_null":true,"serial":false,"type":"integer"},"years_menopause":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"}},"foreign_keys":[{"column":"user_id","name":"fk_patients_user_id","on_delete":"CASCADE","references":"users","references_key":"id"}],"key":"id","owner":"user_id","table":"patients","touched":"updated_at"},"subject":{"created_at":{"column":"created_at"},"email":{"template":"patient-{id}@unclaimed.invalid"},"is_active":false,"password_hash":"!","role":"member","updated_at":{"column":"updated_at"}},"table":[{"checks":{"notification_queue_notification_type_check":"notification_type IN (''assessment_reminder'', ''risk_alert'', ''monthly_summary'', ''educational'')","notification_queue_priority_check":"priority >= 1 AND priority <= 10","notification_queue_status_check":"status IN (''pending'', ''sent'', ''failed'')"},"column":"user_id","columns":{"body":{"default":null,"existing":null,"not_null":true,"serial":false,"type":"text"},"created_at":{"default":"now()","existing":null,"not_null":true,"serial":false,"type":"timestamp with time zone"},"error_message":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"id":{"default":null,"existing":null,"not_null":true,"serial":true,"type":"integer"},"notification_type":{"default":null,"existing":null,"not_null":true,"serial":false,"type":"text"},"priority":{"default":"5","existing":null,"not_null":true,"serial":false,"type":"integer"},"scheduled_for":{"default":null,"existing":null,"not_null":true,"serial":false,"type":"timestamp with time zone"},"sent_at":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"timestamp with time zone"},"status":{"default":"''pending''::text","existing":null,"not_null":true,"serial":false,"type":"text"},"subject":{"default":null,"existing":null,"not_null":true,"serial":false,"type":"text"},"user_id":{"default":null,"existing":null,"not_null":true,"serial":false,"type":"integer"}},"foreign_key":"notification_queue_user_id_fkey","indexes":{"idx_notification_queue_status":["status","scheduled_for"],"idx_notification_queue_user":["user_id"]},"key":"id","on_delete":"CASCADE","table":"notification_queue"}],"target":{"adds":{"account_status":{"default":"''active''::text","existing":null,"not_null":true,"serial":false,"type":"text"},"activity":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"address":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"assessment_frequency_months":{"default":"3","existing":null,"not_null":true,"serial":false,"type":"integer"},"bmi":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"numeric(5,2)"},"bp_diastolic":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"bp_systolic":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"chol":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"consent_analytics":{"default":"true","existing":"false","not_null":true,"serial":false,"type":"boolean"},"consent_email_updates":{"default":"false","existing":null,"not_null":true,"serial":false,"type":"boolean"},"consent_personal_data":{"default":"true","existing":"false","not_null":true,"serial":false,"type":"boolean"},"consent_research_participation":{"default":"false","existing":null,"not_null":true,"serial":false,"type":"boolean"},"consent_updated_at":{"default":"now()","existing":"NULL","not_null":false,"serial":false,"type":"timestamp with time zone"},"date_of_birth":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"date"},"deleted_at":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"timestamp with time zone"},"family_history_diabetes":{"default":"false","existing":null,"not_null":true,"serial":false,"type":"boolean"},"first_name":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"hdl":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"heart_disease":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"hypertension":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"is_admin":{"default":"false","existing":null,"not_null":true,"serial":false,"type":"boolean"},"last_assessment_reminder_sent":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"timestamp with time zone"},"last_name":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"ldl":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"menopause_status":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"menopause_type":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"onboarding_completed":{"default":"false","existing":null,"not_null":true,"serial":false,"type":"boolean"},"phone":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"phys_activity":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"boolean"},"reminder_email":{"default":"true","existing":null,"not_null":true,"serial":false,"type":"boolean"},"smoking_status":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"triglycerides":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"years_menopause":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"}},"checks":{"users_account_status_check":"account_status IN (''active'', ''deleted'')","users_assessment_frequency_months_check":"assessment_frequency_months >= 1 AND assessment_frequency_months <= 12","users_heart_disease_check":"heart_disease IN (''no'', ''yes'')","users_hypertension_check":"hypertension IN (''no'', ''controlled'', ''uncontrolled'')","users_menopause_status_check":"menopause_status IN (''pre'', ''peri'', ''post'', ''surgical'')","users_menopause_type_check":"menopause_type IN (''natural'', ''surgical'')","users_smoking_status_check":"smoking_status IN (''never'', ''former'', ''current'')","users_years_menopause_check":"years_menopause >= 0 AND years_menopause <= 50"},"columns":{"created_at":{"default":"now()","existing":null,"not_null":true,"serial":false,"type":"timestamp with time zone"},"created_by":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"email":{"default":null,"existing":null,"not_null":true,"serial":false,"type":"text"},"id":{"default":null,"existing":null,"not_null":true,"serial":true,"type":"integer"},"is_active":{"default":"true","existing":null,"not_null":true,"serial":false,"type":"boolean"},"last_login_at":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"timestamp with time zone"},"password_hash":{"default":null,"existing":null,"not_null":true,"serial":false,"type":"text"},"role":{"default":"''clinician''::text","existing":null,"not_null":true,"serial":false,"type":"text"},"updated_at":{"default":"now()","existing":null,"not_null":true,"serial":false,"type":"timestamp with time zone"}},"defaults":{"role":"''member''::text"},"foreign_keys":[{"column":"created_by","name":"users_created_by_fkey","on_delete":"NO ACTION","references":"users","references_key":"id"}],"indexes":{"idx_users_account_status":["account_status"],"idx_users_assessment_reminder":["reminder_email","last_assessment_reminder_sent"],"idx_users_consent_research":["consent_research_participation"],"idx_users_menopause_status":["menopause_status"]},"key":"id","table":"users"}}'::jsonb,
+    jsonb_build_object('accept', current_setting('refactorkit.accept', true)),
+    used.target,
+    used.source,
+    greatest(used.target, used.source),
+    coalesce(natives.ids, '{}')
+FROM (
+    SELECT
+        greatest(
+            (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM public.users_id_seq),
+            (SELECT max(id) FROM public.users)
+        ) AS target,
+        greatest(
+            (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM public.patients_id_seq),
+            (SELECT max(id) FROM public.patients)
+        ) AS source
+) AS used
+CROSS JOIN (
+    SELECT range_agg(int4range(id, id, '[]')) AS ids FROM public.users
+) AS natives;
+
+SELECT setval(s.sequence, t.ids_after)
+FROM archive.patients_turns AS t
+CROSS JOIN (VALUES ('public.users_id_seq'::regclass), ('public.patients_id_seq'::regclass)) AS s (sequence)
+WHERE t.turn = (SELECT max(turn) FROM archive.patients_turns) AND t.ids_after > 0;
+
+-- Triggers stay quiet while we write: each is switched off, and comes back in the state that it had.
+
+-- +goose StatementBegin
+DO $triggers$
+DECLARE
+    t record;
+BEGIN
+    DELETE FROM archive.patients_triggers;
+    INSERT INTO archive.patients_triggers (table_id, trigger_name, state)
+    SELECT tgrelid, tgname, tgenabled
+    FROM pg_trigger
+    WHERE NOT tgisinternal AND tgenabled <> 'D'
+        AND tgrelid = ANY (ARRAY[
+            to_regclass('public.users'),
+            to_regclass('public.patients'),
+            to_regclass('public.assessments'),
+            to_regclass('public.refresh_tokens'),
+            to_regclass('public.user_clinics'),
+            to_regclass('archive.notification_queue')
+        ]);
+    FOR t IN SELECT table_id, trigger_name FROM archive.patients_triggers ORDER BY 1, 2 LOOP
+        EXECUTE format('ALTER TABLE %s DISABLE TRIGGER %I', t.table_id::regclass, t.trigger_name);
+    END LOOP;
+END
+$triggers$;
+-- +goose StatementEnd
+
+-- == users: columns, checks and defaults of version 11 ==
+
+ALTER TABLE public.users
+    ADD COLUMN IF NOT EXISTS first_name text,
+    ADD COLUMN IF NOT EXISTS last_name text,
+    ADD COLUMN IF NOT EXISTS date_of_birth date,
+    ADD COLUMN IF NOT EXISTS phone text,
+    ADD COLUMN IF NOT EXISTS address text,
+    ADD COLUMN IF NOT EXISTS menopause_status text,
+    ADD COLUMN IF NOT EXISTS menopause_type text,
+    ADD COLUMN IF NOT EXISTS years_menopause integer,
+    ADD COLUMN IF NOT EXISTS hypertension text,
+    ADD COLUMN IF NOT EXISTS heart_disease text,
+    ADD COLUMN IF NOT EXISTS family_history_diabetes boolean NOT NULL DEFAULT false,
+    ADD COLUMN IF NOT EXISTS smoking_status text,
+    ADD COLUMN IF NOT EXISTS consent_personal_data boolean NOT NULL DEFAULT false,
+    ADD COLUMN IF NOT EXISTS consent_research_participation boolean NOT NULL DEFAULT false,
+    ADD COLUMN IF NOT EXISTS consent_email_updates boolean NOT NULL DEFAULT false,
+    ADD COLUMN IF NOT EXISTS consent_analytics boolean NOT NULL DEFAULT false,
+    ADD COLUMN IF NOT EXISTS consent_updated_at timestamp with time zone,
+    ADD COLUMN IF NOT EXISTS assessment_frequency_months integer NOT NULL DEFAULT 3,
+    ADD COLUMN IF NOT EXISTS reminder_email boolean NOT NULL DEFAULT true,
+    ADD COLUMN IF NOT EXISTS last_assessment_reminder_sent timestamp with time zone,
+    ADD COLUMN IF NOT EXISTS onboarding_completed boolean NOT NULL DEFAULT false,
+    ADD COLUMN IF NOT EXISTS account_status text NOT NULL DEFAULT 'active'::text,
+    ADD COLUMN IF NOT EXISTS deleted_at timestamp with time zone,
+    ADD COLUMN IF NOT EXISTS is_admin boolean NOT NULL DEFAULT false,
+    ADD COLUMN IF NOT EXISTS bmi numeric(5,2),
+    ADD COLUMN IF NOT EXISTS bp_systolic integer,
+    ADD COLUMN IF NOT EXISTS bp_diastolic integer,
+    ADD COLUMN IF NOT EXISTS activity text,
+    ADD COLUMN IF NOT EXISTS phys_activity boolean,
+    ADD COLUMN IF NOT EXISTS chol integer,
+    ADD COLUMN IF NOT EXISTS ldl integer,
+    ADD COLUMN IF NOT EXISTS hdl integer,
+    ADD COLUMN IF NOT EXISTS triglycerides integer;
+
+ALTER TABLE public.users
+    ALTER COLUMN consent_personal_data SET DEFAULT true,
+    ALTER COLUMN consent_analytics SET DEFAULT true,
+    ALTER COLUMN consent_updated_at SET DEFAULT now(),
+    ALTER COLUMN role SET DEFAULT 'member'::text,
+    ADD CONSTRAINT users_account_status_check CHECK (account_status IN ('active', 'deleted')),
+    ADD CONSTRAINT users_assessment_frequency_months_check CHECK (assessment_frequency_months >= 1 AND assessment_frequency_months <= 12),
+    ADD CONSTRAINT users_heart_disease_check CHECK (heart_disease IN ('no', 'yes')),
+    ADD CONSTRAINT users_hypertension_check CHECK (hypertension IN ('no', 'controlled', 'uncontrolled')),
+    ADD CONSTRAINT users_menopause_status_check CHECK (menopause_status IN ('pre', 'peri', 'post', 'surgical')),
+    ADD CONSTRAINT users_menopause_type_check CHECK (menopause_type IN ('natural', 'surgical')),
+    ADD CONSTRAINT users_smoking_status_check CHECK (smoking_status IN ('never', 'former', 'current')),
+    ADD CONSTRAINT users_years_menopause_check CHECK (years_menopause >= 0 AND years_menopause <= 50);
+
+UPDATE public.users SET is_admin = true WHERE role = 'admin';
+
+-- == What of version 11 is kept while version 10 runs; empty on the first Up ==
+
+-- Whole rows of users that differ from what Up made, as Down found them.
+CREATE TABLE IF NOT EXISTS archive.patients_kept_users (
+    refactorkit_turn integer NOT NULL,
+    refactorkit_kind text NOT NULL,
+    LIKE public.users,
+    PRIMARY KEY (refactorkit_turn, id)
+);
+
+-- What Down made of the columns that it changes in natives: the base for the next Up.
+CREATE TABLE IF NOT EXISTS archive.patients_written_users (
+    turn integer NOT NULL,
+    target_id integer NOT NULL,
+    role text,
+    is_active boolean,
+    created_by integer,
+    PRIMARY KEY (turn, target_id)
+);
+
+-- What Down wrote into patients for the rows that are kept: the base for the next Up.
+CREATE TABLE IF NOT EXISTS archive.patients_written_patients (
+    turn integer NOT NULL,
+    source_id integer NOT NULL,
+    target_id integer NOT NULL,
+    name text,
+    menopause_status text,
+    years_menopause integer,
+    bmi numeric(5,2),
+    bp_systolic integer,
+    bp_diastolic integer,
+    activity text,
+    smoking text,
+    hypertension text,
+    heart_disease text,
+    chol integer,
+    ldl integer,
+    hdl integer,
+    triglycerides integer,
+    created_at timestamp with time zone,
+    updated_at timestamp with time zone,
+    family_history boolean,
+    phys_activity boolean,
+    PRIMARY KEY (turn, source_id)
+);
+
+-- patients that version 10 must not see: deleted in version 11, softly or not.
+CREATE TABLE IF NOT EXISTS archive.patients_withheld_patients (
+    refactorkit_turn integer NOT NULL,
+    refactorkit_reason text NOT NULL,
+    refactorkit_kind text NOT NULL,
+    refactorkit_target_id integer NOT NULL,
+    LIKE public.patients,
+    PRIMARY KEY (refactorkit_turn, id)
+);
+CREATE TABLE IF NOT EXISTS archive.patients_kept_refresh_tokens (
+    refactorkit_turn integer NOT NULL,
+    LIKE public.refresh_tokens,
+    PRIMARY KEY (refactorkit_turn, id)
+);
+CREATE TABLE IF NOT EXISTS archive.patients_kept_user_clinics (
+    refactorkit_turn integer NOT NULL,
+    LIKE public.user_clinics,
+    PRIMARY KEY (refactorkit_turn, user_id, clinic_id)
+);
+
+-- == patients moves into the archive ==
+-- Its foreign keys first: one that stayed live would empty the archive by a cascade.
+
+ALTER TABLE public.assessments DROP CONSTRAINT IF EXISTS assessments_patient_id_fkey;
+ALTER TABLE public.patients DROP CONSTRAINT IF EXISTS fk_patients_user_id;
+ALTER TABLE IF EXISTS public.patients SET SCHEMA archive;
+
+-- Pairs whose patients row was deleted in version 10: the subject does not return, what is kept of it stays.
+INSERT INTO archive.patients_decisions (turn, table_name, row_id, column_name, rule)
+SELECT (SELECT max(turn) FROM archive.patients_turns), 'patients', m.source_id::text, '', 'deleted in version 10'
+FROM archive.patients_map AS m
+LEFT JOIN archive.patients AS s ON s.id = m.source_id
+WHERE s.id IS NULL;
+
+DELETE FROM archive.patients_map AS m
+WHERE NOT EXISTS (SELECT FROM archive.patients AS s WHERE s.id = m.source_id);
+
+-- A native whose account was deleted in version 10, but not the row that showed them: it needs a new subject.
+DELETE FROM archive.patients_map AS m
+WHERE m.kind = 'native' AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = m.target_id);
+
+-- Those that were withheld because they were softly deleted come back.
+-- +goose StatementBegin
+DO $withheld$
+BEGIN
+    EXECUTE format(
+        'INSERT INTO archive.patients (%1$s) OVERRIDING SYSTEM VALUE
+        SELECT %2$s FROM archive.patients_withheld_patients AS x
+        WHERE x.refactorkit_reason = ''soft''',
+        archive.patients_columns('archive.patients_withheld_patients', 'archive.patients', ''),
+        archive.patients_columns('archive.patients_withheld_patients', 'archive.patients', 'x.')
+    );
+    INSERT INTO archive.patients_map (source_id, target_id, kind, turn)
+    SELECT id, refactorkit_target_id, refactorkit_kind, (SELECT max(turn) FROM archive.patients_turns)
+    FROM archive.patients_withheld_patients WHERE refactorkit_reason = 'soft';
+    DELETE FROM archive.patients_withheld_patients WHERE refactorkit_reason = 'soft';
+END
+$withheld$;
+-- +goose StatementEnd
+
+-- A new pair for each new row: the same id where no row of users can ever have had it.
+INSERT INTO archive.patients_map (source_id, target_id, kind, turn, row_hash)
+SELECT
+    new.id,
+    CASE WHEN new.id > new.target_used THEN new.id ELSE nextval('public.users_id_seq') END,
+    'subject',
+    new.turn,
+    new.row_hash
+FROM (
+    SELECT s.id AS id, t.target_used, t.turn, hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0) AS row_hash
+    FROM archive.patients AS s
+    CROSS JOIN archive.patients_turns AS t
+    WHERE t.turn = (SELECT max(turn) FROM archive.patients_turns)
+        AND NOT EXISTS (SELECT FROM archive.patients_map AS m WHERE m.source_id = s.id)
+) AS new;
+
+-- == Subjects ==
+
+ANALYZE archive.patients_map;
+
+-- Those that nobody touched in version 11: made from their patients row.
+INSERT INTO public.users (
+    id,
+    email,
+    password_hash,
+    role,
+    created_at,
+    updated_at,
+    is_active,
+    first_name,
+    last_name,
+    menopause_status,
+    years_menopause,
+    hypertension,
+    heart_disease,
+    family_history_diabetes,
+    smoking_status,
+    consent_personal_data,
+    consent_analytics,
+    consent_updated_at,
+    bmi,
+    bp_systolic,
+    bp_diastolic,
+    activity,
+    phys_activity,
+    chol,
+    ldl,
+    hdl,
+    triglycerides
+)
+SELECT
+    m.target_id,
+    'patient-' || m.source_id || '@unclaimed.invalid',
+    '!'::text,
+    'member'::text,
+    s.created_at,
+    s.updated_at,
+    false::boolean,
+    archive.patients_forward_first_name(s.name),
+    archive.patients_forward_last_name(s.name),
+    archive.patients_forward_menopause_status(s.menopause_status),
+    archive.patients_forward_years_menopause(s.years_menopause),
+    archive.patients_forward_hypertension(s.hypertension),
+    archive.patients_forward_heart_disease(s.heart_disease),
+    coalesce(s.family_history, false),
+    archive.patients_forward_smoking_status(s.smoking),
+    (false)::boolean,
+    (false)::boolean,
+    (NULL)::timestamp with time zone,
+    s.bmi,
+    s.bp_systolic,
+    s.bp_diastolic,
+    s.activity,
+    s.phys_activity,
+    s.chol,
+    s.ldl,
+    s.hdl,
+    s.triglycerides
+FROM archive.patients AS s
+JOIN archive.patients_map AS m ON m.source_id = s.id
+LEFT JOIN archive.patients_kept_users AS k ON k.id = m.target_id AND k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down')
+WHERE m.kind = 'subject' AND k.id IS NULL;
+
+-- A email that somebody took meanwhile stays with them.
+INSERT INTO archive.patients_decisions (turn, table_name, row_id, column_name, rule, kept_value, lost_value)
+SELECT (SELECT max(turn) FROM archive.patients_turns), 'users', k.id::text, 'email', 'email taken meanwhile', 'patient-' || m.source_id || '@unclaimed.invalid', k.email
+FROM archive.patients_kept_users AS k
+JOIN archive.patients_map AS m ON m.target_id = k.id AND m.kind = 'subject'
+WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down')
+    AND EXISTS (SELECT FROM public.users AS t WHERE t.email = k.email);
+
+-- Those that differ: given back as they were. A column that version 10 changed since carries its new value.
+INSERT INTO public.users (
+    id,
+    email,
+    password_hash,
+    role,
+    created_at,
+    updated_at,
+    is_active,
+    last_login_at,
+    created_by,
+    first_name,
+    last_name,
+    date_of_birth,
+    phone,
+    address,
+    menopause_status,
+    menopause_type,
+    years_menopause,
+    hypertension,
+    heart_disease,
+    family_history_diabetes,
+    smoking_status,
+    consent_personal_data,
+    consent_research_participation,
+    consent_email_updates,
+    consent_analytics,
+    consent_updated_at,
+    assessment_frequency_months,
+    reminder_email,
+    last_assessment_reminder_sent,
+    onboarding_completed,
+    account_status,
+    deleted_at,
+    is_admin,
+    bmi,
+    bp_systolic,
+    bp_diastolic,
+    activity,
+    phys_activity,
+    chol,
+    ldl,
+    hdl,
+    triglycerides
+)
+SELECT
+    m.target_id,
+    CASE WHEN EXISTS (SELECT FROM public.users AS t WHERE t.email = k.email) THEN 'patient-' || m.source_id || '@unclaimed.invalid' ELSE k.email END,
+    k.password_hash,
+    k.role,
+    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.created_at), ROW(w.created_at)) THEN k.created_at ELSE s.created_at END,
+    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.updated_at), ROW(w.updated_at)) THEN k.updated_at ELSE s.updated_at END,
+    CASE WHEN EXISTS (SELECT FROM public.users AS t WHERE t.email = k.email) THEN false::boolean ELSE k.is_active END,
+    k.last_login_at,
+    CASE WHEN EXISTS (SELECT FROM public.users AS t WHERE t.id = k.created_by) OR EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = k.created_by) THEN k.created_by END,
+    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.name), ROW(w.name)) THEN k.first_name ELSE archive.patients_forward_first_name(s.name) END,
+    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.name), ROW(w.name)) THEN k.last_name ELSE archive.patients_forward_last_name(s.name) END,
+    k.date_of_birth,
+    k.phone,
+    k.address,
+    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.menopause_status), ROW(w.menopause_status)) THEN k.menopause_status ELSE archive.patients_forward_menopause_status(s.menopause_status) END,
+    k.menopause_type,
+    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.years_menopause), ROW(w.years_menopause)) THEN k.years_menopause ELSE archive.patients_forward_years_menopause(s.years_menopause) END,
+    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.hypertension), ROW(w.hypertension)) THEN k.hypertension ELSE archive.patients_forward_hypertension(s.hypertension) END,
+    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.heart_disease), ROW(w.heart_disease)) THEN k.heart_disease ELSE archive.patients_forward_heart_disease(s.heart_disease) END,
+    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.family_history), ROW(w.family_history)) THEN k.family_history_diabetes ELSE coalesce(s.family_history, false) END,
+    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.smoking), ROW(w.smoking)) THEN k.smoking_status ELSE archive.patients_forward_smoking_status(s.smoking) END,
+    k.consent_personal_data,
+    k.consent_research_participation,
+    k.consent_email_updates,
+    k.consent_analytics,
+    k.consent_updated_at,
+    k.assessment_frequency_months,
+    k.reminder_email,
+    k.last_assessment_reminder_sent,
+    k.onboarding_completed,
+    k.account_status,
+    k.deleted_at,
+    k.is_admin,
+    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.bmi), ROW(w.bmi)) THEN k.bmi ELSE s.bmi END,
+    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.bp_systolic), ROW(w.bp_systolic)) THEN k.bp_systolic ELSE s.bp_systolic END,
+    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.bp_diastolic), ROW(w.bp_diastolic)) THEN k.bp_diastolic ELSE s.bp_diastolic END,
+    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.activity), ROW(w.activity)) THEN k.activity ELSE s.activity END,
+    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.phys_activity), ROW(w.phys_activity)) THEN k.phys_activity ELSE s.phys_activity END,
+    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.chol), ROW(w.chol)) THEN k.chol ELSE s.chol END,
+    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.ldl), ROW(w.ldl)) THEN k.ldl ELSE s.ldl END,
+    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.hdl), ROW(w.hdl)) THEN k.hdl ELSE s.hdl END,
+    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.triglycerides), ROW(w.triglycerides)) THEN k.triglycerides ELSE s.triglycerides END
+FROM archive.patients AS s
+JOIN archive.patients_map AS m ON m.source_id = s.id
+JOIN archive.patients_kept_users AS k ON k.id = m.target_id AND k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down')
+LEFT JOIN archive.patients_written_patients AS w ON w.source_id = m.source_id AND w.turn = k.refactorkit_turn
+WHERE m.kind = 'subject'
+ORDER BY m.target_id;
+
+-- Natives get back what version 10 could not hold.
+UPDATE public.users AS t
+SET
+    role = CASE WHEN record_image_eq(ROW(t.role), ROW(b.role)) THEN k.role ELSE t.role END,
+    is_active = CASE WHEN record_image_eq(ROW(t.is_active), ROW(b.is_active)) THEN k.is_active ELSE t.is_active END,
+    created_by = CASE WHEN record_image_eq(ROW(t.created_by), ROW(b.created_by)) AND EXISTS (SELECT FROM public.users AS p WHERE p.id = k.created_by) THEN k.created_by ELSE t.created_by END,
+    first_name = CASE WHEN w.source_id IS NULL THEN k.first_name WHEN s.id IS NULL THEN k.first_name WHEN record_image_eq(ROW(s.name), ROW(w.name)) THEN k.first_name ELSE archive.patients_forward_first_name(s.name) END,
+    last_name = CASE WHEN w.source_id IS NULL THEN k.last_name WHEN s.id IS NULL THEN k.last_name WHEN record_image_eq(ROW(s.name), ROW(w.name)) THEN k.last_name ELSE archive.patients_forward_last_name(s.name) END,
+    date_of_birth = k.date_of_birth,
+    phone = k.phone,
+    address = k.address,
+    menopause_status = CASE WHEN w.source_id IS NULL THEN k.menopause_status WHEN s.id IS NULL THEN (NULL)::text WHEN record_image_eq(ROW(s.menopause_status), ROW(w.menopause_status)) THEN k.menopause_status ELSE archive.patients_forward_menopause_status(s.menopause_status) END,
+    menopause_type = k.menopause_type,
+    years_menopause = CASE WHEN w.source_id IS NULL THEN k.years_menopause WHEN s.id IS NULL THEN (NULL)::integer WHEN record_image_eq(ROW(s.years_menopause), ROW(w.years_menopause)) THEN k.years_menopause ELSE archive.patients_forward_years_menopause(s.years_menopause) END,
+    hypertension = CASE WHEN w.source_id IS NULL THEN k.hypertension WHEN s.id IS NULL THEN (NULL)::text WHEN record_image_eq(ROW(s.hypertension), ROW(w.hypertension)) THEN k.hypertension ELSE archive.patients_forward_hypertension(s.hypertension) END,
+    heart_disease = CASE WHEN w.source_id IS NULL THEN k.heart_disease WHEN s.id IS NULL THEN (NULL)::text WHEN record_image_eq(ROW(s.heart_disease), ROW(w.heart_disease)) THEN k.heart_disease ELSE archive.patients_forward_heart_disease(s.heart_disease) END,
+    family_history_diabetes = CASE WHEN w.source_id IS NULL THEN k.family_history_diabetes WHEN s.id IS NULL THEN (false)::boolean WHEN record_image_eq(ROW(s.family_history), ROW(w.family_history)) THEN k.family_history_diabetes ELSE coalesce(s.family_history, false) END,
+    smoking_status = CASE WHEN w.source_id IS NULL THEN k.smoking_status WHEN s.id IS NULL THEN (NULL)::text WHEN record_image_eq(ROW(s.smoking), ROW(w.smoking)) THEN k.smoking_status ELSE archive.patients_forward_smoking_status(s.smoking) END,
+    consent_personal_data = k.consent_personal_data,
+    consent_research_participation = k.consent_research_participation,
+    consent_email_updates = k.consent_email_updates,
+    consent_analytics = k.consent_analytics,
+    consent_updated_at = k.consent_updated_at,
+    assessment_frequency_months = k.assessment_frequency_months,
+    reminder_email = k.reminder_email,
+    last_assessment_reminder_sent = k.last_assessment_reminder_sent,
+    onboarding_completed = k.onboarding_completed,
+    account_status = k.account_status,
+    deleted_at = k.deleted_at,
+    is_admin = CASE WHEN record_image_eq(ROW(t.role), ROW(b.role)) THEN k.is_admin ELSE t.role = 'admin' END,
+    bmi = CASE WHEN w.source_id IS NULL THEN k.bmi WHEN s.id IS NULL THEN (NULL)::numeric(5,2) WHEN record_image_eq(ROW(s.bmi), ROW(w.bmi)) THEN k.bmi ELSE s.bmi END,
+    bp_systolic = CASE WHEN w.source_id IS NULL THEN k.bp_systolic WHEN s.id IS NULL THEN (NULL)::integer WHEN record_image_eq(ROW(s.bp_systolic), ROW(w.bp_systolic)) THEN k.bp_systolic ELSE s.bp_systolic END,
+    bp_diastolic = CASE WHEN w.source_id IS NULL THEN k.bp_diastolic WHEN s.id IS NULL THEN (NULL)::integer WHEN record_image_eq(ROW(s.bp_diastolic), ROW(w.bp_diastolic)) THEN k.bp_diastolic ELSE s.bp_diastolic END,
+    activity = CASE WHEN w.source_id IS NULL THEN k.activity WHEN s.id IS NULL THEN (NULL)::text WHEN record_image_eq(ROW(s.activity), ROW(w.activity)) THEN k.activity ELSE s.activity END,
+    phys_activity = CASE WHEN w.source_id IS NULL THEN k.phys_activity WHEN s.id IS NULL THEN (NULL)::boolean WHEN record_image_eq(ROW(s.phys_activity), ROW(w.phys_activity)) THEN k.phys_activity ELSE s.phys_activity END,
+    chol = CASE WHEN w.source_id IS NULL THEN k.chol WHEN s.id IS NULL THEN (NULL)::integer WHEN record_image_eq(ROW(s.chol), ROW(w.chol)) THEN k.chol ELSE s.chol END,
+    ldl = CASE WHEN w.source_id IS NULL THEN k.ldl WHEN s.id IS NULL THEN (NULL)::integer WHEN record_image_eq(ROW(s.ldl), ROW(w.ldl)) THEN k.ldl ELSE s.ldl END,
+    hdl = CASE WHEN w.source_id IS NULL THEN k.hdl WHEN s.id IS NULL THEN (NULL)::integer WHEN record_image_eq(ROW(s.hdl), ROW(w.hdl)) THEN k.hdl ELSE s.hdl END,
+    triglycerides = CASE WHEN w.source_id IS NULL THEN k.triglycerides WHEN s.id IS NULL THEN (NULL)::integer WHEN record_image_eq(ROW(s.triglycerides), ROW(w.triglycerides)) THEN k.triglycerides ELSE s.triglycerides END
+FROM archive.patients_kept_users AS k
+JOIN archive.patients_written_users AS b ON b.turn = k.refactorkit_turn AND b.target_id = k.id
+LEFT JOIN archive.patients_written_patients AS w ON w.target_id = k.id AND w.turn = k.refactorkit_turn
+LEFT JOIN archive.patients_map AS m ON m.target_id = k.id
+LEFT JOIN archive.patients AS s ON s.id = m.source_id
+WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND k.refactorkit_kind = 'native' AND t.id = k.id;
+
+-- Columns that someone added to users belong to the subjects too.
+-- +goose StatementBegin
+DO $extra$
+DECLARE
+    assignments text;
+BEGIN
+    SELECT string_agg(format('%1$I = k.%1$I', a.attname), ', ') INTO assignments
+    FROM pg_attribute AS a
+    JOIN pg_attribute AS k
+        ON k.attrelid = 'archive.patients_kept_users'::regclass AND k.attname = a.attname AND NOT k.attisdropped
+    WHERE a.attrelid = 'public.users'::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+        AND a.attname <> ALL (ARRAY['id', 'email', 'password_hash', 'role', 'created_at', 'updated_at', 'is_active', 'last_login_at', 'created_by', 'first_name', 'last_name', 'date_of_birth', 'phone', 'address', 'menopause_status', 'menopause_type', 'years_menopause', 'hypertension', 'heart_disease', 'family_history_diabetes', 'smoking_status', 'consent_personal_data', 'consent_research_participation', 'consent_email_updates', 'consent_analytics', 'consent_updated_at', 'assessment_frequency_months', 'reminder_email', 'last_assessment_reminder_sent', 'onboarding_completed', 'account_status', 'deleted_at', 'is_admin', 'bmi', 'bp_systolic', 'bp_diastolic', 'activity', 'phys_activity', 'chol', 'ldl', 'hdl', 'triglycerides']);
+    IF assignments IS NOT NULL THEN
+        EXECUTE format(
+            'UPDATE public.users AS t SET %s FROM archive.patients_kept_users AS k
+            WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = ''down'') AND k.refactorkit_kind = ''subject'' AND t.id = k.id',
+            assignments
+        );
+    END IF;
+END
+$extra$;
+-- +goose StatementEnd
+
+-- What was given back need not be kept any longer; what found no place stays.
+DELETE FROM archive.patients_kept_users AS k
+USING public.users AS t
+WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND t.id = k.id;
+
+CREATE INDEX IF NOT EXISTS idx_users_account_status ON public.users (account_status);
+CREATE INDEX IF NOT EXISTS idx_users_assessment_reminder ON public.users (reminder_email, last_assessment_reminder_sent);
+CREATE INDEX IF NOT EXISTS idx_users_consent_research ON public.users (consent_research_participation);
+CREATE INDEX IF NOT EXISTS idx_users_menopause_status ON public.users (menopause_status);
+ANALYZE public.users;
+
+-- == assessments: the column is renamed where it stands; only the rows of colliding ids are written ==
+
+ALTER TABLE public.assessments RENAME COLUMN patient_id TO user_id;
+ALTER INDEX IF EXISTS public.idx_assessments_patient_created RENAME TO idx_assessments_user_id_created;
+ALTER INDEX IF EXISTS public.idx_assessments_patient_id RENAME TO idx_assessments_user_id;
+ALTER TABLE public.assessments
+    ADD COLUMN IF NOT EXISTS is_self_reported boolean NOT NULL DEFAULT false,
+    ADD COLUMN IF NOT EXISTS source text NOT NULL DEFAULT 'clinic',
+    ADD COLUMN IF NOT EXISTS notes text;
+ALTER TABLE public.assessments
+    ALTER COLUMN is_self_reported SET DEFAULT true,
+    ALTER COLUMN source SET DEFAULT 'manual'::text;
+
+UPDATE public.assessments AS l
+SET user_id = m.target_id
+FROM archive.patients_map AS m
+WHERE l.user_id = m.source_id AND m.renumbered;
+
+CREATE TABLE IF NOT EXISTS archive.patients_kept_assessments (
+    turn integer NOT NULL,
+    id integer NOT NULL,
+    is_self_reported boolean,
+    source text,
+    notes text,
+    PRIMARY KEY (turn, id)
+);
+UPDATE public.assessments AS l
+SET is_self_reported = k.is_self_reported, source = k.source, notes = k.notes
+FROM archive.patients_kept_assessments AS k
+WHERE k.turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND k.id = l.id;
+DELETE FROM archive.patients_kept_assessments AS k
+USING public.assessments AS l
+WHERE k.turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND k.id = l.id;
+
+-- Rows of people who were softly deleted: withheld from version 10, given back now.
+CREATE TABLE IF NOT EXISTS archive.patients_withheld_assessments (
+    refactorkit_turn integer NOT NULL,
+    LIKE public.assessments,
+    PRIMARY KEY (refactorkit_turn, id)
+);
+-- +goose StatementBegin
+DO $withheld$
+BEGIN
+    EXECUTE format(
+        'INSERT INTO public.assessments (%1$s) OVERRIDING SYSTEM VALUE
+        SELECT %2$s FROM archive.patients_withheld_assessments AS x
+        WHERE EXISTS (SELECT FROM public.users AS t WHERE t.id = x.user_id)',
+        archive.patients_columns('archive.patients_withheld_assessments', 'public.assessments', ''),
+        archive.patients_columns('archive.patients_withheld_assessments', 'public.assessments', 'x.')
+    );
+    DELETE FROM archive.patients_withheld_assessments AS x
+    USING public.assessments AS l WHERE l.id = x.id;
+END
+$withheld$;
+-- +goose StatementEnd
+
+ALTER TABLE public.assessments ADD CONSTRAINT assessments_user_id_fkey
+    FOREIGN KEY (user_id) REFERENCES public.users (id) ON DELETE CASCADE;
+ANALYZE public.assessments;
+
+-- == Rows that followed a subject into the archive ==
+
+-- +goose StatementBegin
+DO $dependants$
+BEGIN
+    EXECUTE format(
+        'INSERT INTO public.refresh_tokens (%1$s) OVERRIDING SYSTEM VALUE
+        SELECT %2$s FROM archive.patients_kept_refresh_tokens AS x
+        WHERE x.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = ''down'')
+            AND EXISTS (SELECT FROM public.users AS t WHERE t.id = x.user_id)
+            AND NOT EXISTS (SELECT FROM public.refresh_tokens AS o WHERE o.id = x.id)
+            AND NOT EXISTS (SELECT FROM public.refresh_tokens AS o WHERE o.token_hash = x.token_hash)',
+        archive.patients_columns('archive.patients_kept_refresh_tokens', 'public.refresh_tokens', ''),
+        archive.patients_columns('archive.patients_kept_refresh_tokens', 'public.refresh_tokens', 'x.')
+    );
+    DELETE FROM archive.patients_kept_refresh_tokens AS x
+    USING public.refresh_tokens AS d
+    WHERE x.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND d.id = x.id;
+    INSERT INTO archive.patients_decisions (turn, table_name, row_id, column_name, rule)
+    SELECT (SELECT max(turn) FROM archive.patients_turns), 'refresh_tokens', concat_ws(',', x.id), '', 'no place in version 11'
+    FROM archive.patients_kept_refresh_tokens AS x
+    WHERE x.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down');
+    EXECUTE format(
+        'INSERT INTO public.user_clinics (%1$s) OVERRIDING SYSTEM VALUE
+        SELECT %2$s FROM archive.patients_kept_user_clinics AS x
+        WHERE x.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = ''down'')
+            AND EXISTS (SELECT FROM public.users AS t WHERE t.id = x.user_id)
+            AND (x.clinic_id IS NULL OR EXISTS (SELECT FROM public.clinics AS p WHERE p.id = x.clinic_id))
+            AND NOT EXISTS (SELECT FROM public.user_clinics AS o WHERE o.user_id = x.user_id AND o.clinic_id = x.clinic_id)',
+        archive.patients_columns('archive.patients_kept_user_clinics', 'public.user_clinics', ''),
+        archive.patients_columns('archive.patients_kept_user_clinics', 'public.user_clinics', 'x.')
+    );
+    DELETE FROM archive.patients_kept_user_clinics AS x
+    USING public.user_clinics AS d
+    WHERE x.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND d.user_id = x.user_id AND d.clinic_id = x.clinic_id;
+    INSERT INTO archive.patients_decisions (turn, table_name, row_id, column_name, rule)
+    SELECT (SELECT max(turn) FROM archive.patients_turns), 'user_clinics', concat_ws(',', x.user_id, x.clinic_id), '', 'no place in version 11'
+    FROM archive.patients_kept_user_clinics AS x
+    WHERE x.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down');
+END
+$dependants$;
+-- +goose StatementEnd
+
+-- == notification_queue: moved back where it was before, made where it never was ==
+
+ALTER TABLE IF EXISTS archive.notification_queue SET SCHEMA public;
+CREATE TABLE IF NOT EXISTS public.notification_queue (
+    id serial PRIMARY KEY,
+    user_id integer NOT NULL,
+    notification_type text NOT NULL,
+    subject text NOT NULL,
+    body text NOT NULL,
+    priority integer NOT NULL DEFAULT 5,
+    scheduled_for timestamp with time zone NOT NULL,
+    sent_at timestamp with time zone,
+    status text NOT NULL DEFAULT 'pending'::text,
+    error_message text,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT notification_queue_notification_type_check CHECK (notification_type IN ('assessment_reminder', 'risk_alert', 'monthly_summary', 'educational')),
+    CONSTRAINT notification_queue_priority_check CHECK (priority >= 1 AND priority <= 10),
+    CONSTRAINT notification_queue_status_check CHECK (status IN ('pending', 'sent', 'failed'))
+);
+CREATE INDEX IF NOT EXISTS idx_notification_queue_status ON public.notification_queue (status, scheduled_for);
+CREATE INDEX IF NOT EXISTS idx_notification_queue_user ON public.notification_queue (user_id);
+CREATE TABLE IF NOT EXISTS archive.patients_kept_notification_queue (
+    refactorkit_turn integer NOT NULL,
+    LIKE public.notification_queue,
+    PRIMARY KEY (refactorkit_turn, id)
+);
+-- Rows whose user did not return are kept, and leave the living table.
+-- +goose StatementBegin
+DO $orphans$
+BEGIN
+    PERFORM archive.patients_widen('archive.patients_kept_notification_queue', 'public.notification_queue');
+    EXECUTE format(
+        'INSERT INTO archive.patients_kept_notification_queue (refactorkit_turn, %1$s)
+        SELECT (SELECT max(turn) FROM archive.patients_turns), %2$s FROM public.notification_queue AS x
+        WHERE NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = x.user_id)',
+        archive.patients_columns('archive.patients_kept_notification_queue', 'public.notification_queue', ''),
+        archive.patients_columns('archive.patients_kept_notification_queue', 'public.notification_queue', 'x.')
+    );
+    DELETE FROM public.notification_queue AS x
+    WHERE NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = x.user_id);
+END
+$orphans$;
+-- +goose StatementEnd
+ALTER TABLE public.notification_queue ADD CONSTRAINT notification_queue_user_id_fkey
+    FOREIGN KEY (user_id) REFERENCES public.users (id) ON DELETE CASCADE;
+
+-- == The counts, the archive's fingerprint, and an end ==
+
+-- +goose StatementBegin
+DO $triggers$
+DECLARE
+    t record;
+BEGIN
+    FOR t IN SELECT table_id, trigger_name, state FROM archive.patients_triggers ORDER BY 1, 2 LOOP
+        EXECUTE format(
+            'ALTER TABLE %s ENABLE %s TRIGGER %I',
+            t.table_id::regclass,
+            CASE t.state WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END,
+            t.trigger_name
+        );
+    END LOOP;
+    DELETE FROM archive.patients_triggers;
+END
+$triggers$;
+-- +goose StatementEnd
+
+UPDATE archive.patients_map AS m
+SET row_hash = hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)
+FROM archive.patients AS s
+WHERE s.id = m.source_id AND (m.row_hash IS NULL OR m.turn < (SELECT max(turn) FROM archive.patients_turns))
+    AND m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0);
+
+-- +goose StatementBegin
+DO $counts$
+DECLARE
+    sources bigint := (SELECT count(*) FROM archive.patients);
+    pairs bigint := (SELECT count(*) FROM archive.patients_map);
+    subjects bigint := (SELECT count(*) FROM archive.patients_map WHERE kind = 'subject');
+    living bigint := (SELECT count(*) FROM archive.patients_map AS m JOIN public.users AS t ON t.id = m.target_id);
+    acl record;
+BEGIN
+    IF sources <> pairs OR pairs <> living THEN
+        RAISE EXCEPTION USING ERRCODE = 'RK002',
+            MESSAGE = format('0011 Up does not add up: %s rows of patients, %s pairs, %s living in users.', sources, pairs, living),
+            HINT = 'Nothing was changed. This is a defect of the refactor: please report it.';
+    END IF;
+    IF EXISTS (
+        SELECT FROM pg_constraint
+        WHERE contype = 'f' AND 'archive.patients'::regclass IN (conrelid, confrelid)
+    ) THEN
+        RAISE EXCEPTION USING ERRCODE = 'RK002',
+            MESSAGE = 'A foreign key enters or leaves the archive.',
+            HINT = 'Nothing was changed. This is a defect of the refactor: please report it.';
+    END IF;
+    UPDATE archive.patients_turns
+    SET counts = jsonb_build_object(
+        'sources', sources, 'pairs', pairs, 'subjects', subjects,
+        'renumbered', (SELECT count(*) FROM archive.patients_map WHERE renumbered),
+        'decisions', (SELECT count(*) FROM archive.patients_decisions WHERE turn = (SELECT max(turn) FROM archive.patients_turns)))
+    WHERE turn = (SELECT max(turn) FROM archive.patients_turns);
+
+    -- Default privileges would open the archive's new tables: nobody else has a right to them.
+    FOR acl IN
+        SELECT DISTINCT c.oid::regclass AS t, x.grantee
+        FROM pg_class AS c, aclexplode(c.relacl) AS x
+        WHERE c.relnamespace = 'archive'::regnamespace AND c.relkind = 'r' AND c.relowner <> x.grantee
+            AND starts_with(c.relname, 'patients_')
+    LOOP
+        EXECUTE format('REVOKE ALL ON TABLE %s FROM %s', acl.t,
+            CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END);
+    END LOOP;
+    FOR acl IN
+        SELECT DISTINCT p.oid::regprocedure AS f, x.grantee
+        FROM pg_proc AS p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS x
+        WHERE p.pronamespace = 'archive'::regnamespace AND p.proowner <> x.grantee
+            AND starts_with(p.proname, 'patients_')
+    LOOP
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM %s', acl.f,
+            CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END);
+    END LOOP;
+    PERFORM set_config('search_path', current_setting('refactorkit.search_path'), true);
+END
+$counts$;
+-- +goose StatementEnd
+
+-- +goose Down
+
+-- == Locks first: one order for everybody, and no snapshot from before them ==
+
+SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+
+-- +goose StatementBegin
+DO $locks$
+DECLARE
+    missing text;
+BEGIN
+    IF current_setting('lock_timeout') = '0' THEN
+        PERFORM set_config('lock_timeout', '2s', true);
+    END IF;
+    -- Names in this file mean what they say, whatever the session's path; put back at the end.
+    PERFORM set_config('refactorkit.search_path', current_setting('search_path'), true);
+    PERFORM set_config('search_path', 'pg_catalog, pg_temp', true);
+    PERFORM set_config('row_security', 'off', true);
+    PERFORM set_config('standard_conforming_strings', 'on', true);
+    -- Whole tables are joined and indexed here: no small change on disk for it.
+    PERFORM set_config('work_mem', greatest(pg_size_bytes(current_setting('work_mem')) / 1024, 65536)::text, true);
+    PERFORM set_config('maintenance_work_mem',
+        greatest(pg_size_bytes(current_setting('maintenance_work_mem')) / 1024, 262144)::text, true);
+
+    SELECT string_agg(t, ', ') INTO missing
+    FROM unnest(ARRAY['public.users', 'archive.patients', 'public.assessments', 'public.refresh_tokens', 'public.user_clinics', 'public.notification_queue']) AS t
+    WHERE to_regclass(t) IS NULL;
+    IF missing IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'RK001',
+            MESSAGE = format('%s is not there: this database is not at version 11, or Up ran without the archive', missing),
+            HINT = 'Nothing was changed. Look at the version table: is this the database that you mean?';
+    END IF;
+    LOCK TABLE
+        public.users,
+        archive.patients,
+        public.assessments,
+        public.refresh_tokens,
+        public.user_clinics,
+        public.notification_queue
+    IN ACCESS EXCLUSIVE MODE;
+END
+$locks$;
+-- +goose StatementEnd
+
+-- == Guards: refuse, before anything is changed, what could not be given back ==
+
+-- +goose StatementBegin
+DO $guards$
+DECLARE
+    accepted CONSTANT text[] := string_to_array(
+        replace(coalesce(current_setting('refactorkit.accept', true), ''), ' ', ''), ','
+    );
+    touched CONSTANT regclass[] := ARRAY[
+        'public.users',
+        'archive.patients',
+        'public.assessments',
+        'public.refresh_tokens',
+        'public.user_clinics',
+        'public.notification_queue'
+    ]::regclass[];
+    -- What a view or a function may not hang on, also where the operator accepts dependants.
+    leaving CONSTANT regclass[] := ARRAY[
+        'public.notification_queue'
+    ]::regclass[];
+    me CONSTANT oid := (SELECT r.oid FROM pg_roles AS r WHERE r.rolname = current_user);
+    refusals text[] := '{}';
+    found bigint;
+    listed text;
+BEGIN
+    -- The columns are as the mapping knows them. Columns that someone added are carried along.
+    refusals := refusals || ARRAY(
+        SELECT format('%s.%s is %s, and must be %s', e.t, e.c, coalesce(actual.def, 'missing'), e.def)
+        FROM (VALUES
+            ('archive.patients', 'id', 'integer NOT NULL DEFAULT nextval(''archive.patients_id_seq''::regclass)'),
+            ('archive.patients', 'name', 'text NOT NULL'),
+            ('archive.patients', 'age', 'integer'),
+            ('archive.patients', 'menopause_status', 'text'),
+            ('archive.patients', 'years_menopause', 'integer'),
+            ('archive.patients', 'bmi', 'numeric(5,2)'),
+            ('archive.patients', 'bp_systolic', 'integer'),
+            ('archive.patients', 'bp_diastolic', 'integer'),
+            ('archive.patients', 'activity', 'text'),
+            ('archive.patients', 'smoking', 'text'),
+            ('archive.patients', 'hypertension', 'text'),
+            ('archive.patients', 'heart_disease', 'text'),
+            ('archive.patients', 'chol', 'integer'),
+            ('archive.patients', 'ldl', 'integer'),
+            ('archive.patients', 'hdl', 'integer'),
+            ('archive.patients', 'triglycerides', 'integer'),
+            ('archive.patients', 'created_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
+            ('archive.patients', 'updated_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
+            ('archive.patients', 'family_history', 'boolean'),
+            ('archive.patients', 'phys_activity', 'boolean'),
+            ('archive.patients', 'user_id', 'integer NOT NULL'),
+            ('public.users', 'id', 'integer NOT NULL DEFAULT nextval(''public.users_id_seq''::regclass)'),
+            ('public.users', 'email', 'text NOT NULL'),
+            ('public.users', 'password_hash', 'text NOT NULL'),
+            ('public.users', 'role', 'text NOT NULL DEFAULT ''member''::text'),
+            ('public.users', 'created_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
+            ('public.users', 'updated_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
+            ('public.users', 'is_active', 'boolean NOT NULL DEFAULT true'),
+            ('public.users', 'last_login_at', 'timestamp with time zone'),
+            ('public.users', 'created_by', 'integer'),
+            ('public.users', 'first_name', 'text'),
+            ('public.users', 'last_name', 'text'),
+            ('public.users', 'date_of_birth', 'date'),
+            ('public.users', 'phone', 'text'),
+            ('public.users', 'address', 'text'),
+            ('public.users', 'menopause_status', 'text'),
+            ('public.users', 'menopause_type', 'text'),
+            ('public.users', 'years_menopause', 'integer'),
+            ('public.users', 'hypertension', 'text'),
+            ('public.users', 'heart_disease', 'text'),
+            ('public.users', 'family_history_diabetes', 'boolean NOT NULL DEFAULT false'),
+            ('public.users', 'smoking_status', 'text'),
+            ('public.users', 'consent_personal_data', 'boolean NOT NULL DEFAULT true'),
+            ('public.users', 'consent_research_participation', 'boolean NOT NULL DEFAULT false'),
+            ('public.users', 'consent_email_updates', 'boolean NOT NULL DEFAULT false'),
+            ('public.users', 'consent_analytics', 'boolean NOT NULL DEFAULT true'),
+            ('public.users', 'consent_updated_at', 'timestamp with time zone DEFAULT now()'),
+            ('public.users', 'assessment_frequency_months', 'integer NOT NULL DEFAULT 3'),
+            ('public.users', 'reminder_email', 'boolean NOT NULL DEFAULT true'),
+            ('public.users', 'last_assessment_reminder_sent', 'timestamp with time zone'),
+            ('public.users', 'onboarding_completed', 'boolean NOT NULL DEFAULT false'),
+            ('public.users', 'account_status', 'text NOT NULL DEFAULT ''active''::text'),
+            ('public.users', 'deleted_at', 'timestamp with time zone'),
+            ('public.users', 'is_admin', 'boolean NOT NULL DEFAULT false'),
+            ('public.users', 'bmi', 'numeric(5,2)'),
+            ('public.users', 'bp_systolic', 'integer'),
+            ('public.users', 'bp_diastolic', 'integer'),
+            ('public.users', 'activity', 'text'),
+            ('public.users', 'phys_activity', 'boolean'),
+            ('public.users', 'chol', 'integer'),
+            ('public.users', 'ldl', 'integer'),
+            ('public.users', 'hdl', 'integer'),
+            ('public.users', 'triglycerides', 'integer'),
+            ('public.assessments', 'id', 'integer NOT NULL DEFAULT nextval(''public.assessments_id_seq''::regclass)'),
+            ('public.assessments', 'user_id', 'integer'),
+            ('public.assessments', 'fbs', 'numeric(6,2)'),
+            ('public.assessments', 'hba1c', 'numeric(4,2)'),
+            ('public.assessments', 'cholesterol', 'integer'),
+            ('public.assessments', 'ldl', 'integer'),
+            ('public.assessments', 'hdl', 'integer'),
+            ('public.assessments', 'triglycerides', 'integer'),
+            ('public.assessments', 'systolic', 'integer'),
+            ('public.assessments', 'diastolic', 'integer'),
+            ('public.assessments', 'activity', 'text'),
+            ('public.assessments', 'history_flag', 'boolean'),
+            ('public.assessments', 'smoking', 'text'),
+            ('public.assessments', 'hypertension', 'text'),
+            ('public.assessments', 'heart_disease', 'text'),
+            ('public.assessments', 'bmi', 'numeric(5,2)'),
+            ('public.assessments', 'cluster', 'text'),
+            ('public.assessments', 'risk_score', 'integer'),
+            ('public.assessments', 'model_version', 'text'),
+            ('public.assessments', 'dataset_hash', 'text'),
+            ('public.assessments', 'validation_status', 'text'),
+            ('public.assessments', 'created_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
+            ('public.assessments', 'updated_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
+            ('public.assessments', 'is_self_reported', 'boolean NOT NULL DEFAULT true'),
+            ('public.assessments', 'source', 'text NOT NULL DEFAULT ''manual''::text'),
+            ('public.assessments', 'notes', 'text'),
+            ('public.notification_queue', 'id', 'integer NOT NULL DEFAULT nextval(''public.notification_queue_id_seq''::regclass)'),
+            ('public.notification_queue', 'user_id', 'integer NOT NULL'),
+            ('public.notification_queue', 'notification_type', 'text NOT NULL'),
+            ('public.notification_queue', 'subject', 'text NOT NULL'),
+            ('public.notification_queue', 'body', 'text NOT NULL'),
+            ('public.notification_queue', 'priority', 'integer NOT NULL DEFAULT 5'),
+            ('public.notification_queue', 'scheduled_for', 'timestamp with time zone NOT NULL'),
+            ('public.notification_queue', 'sent_at', 'timestamp with time zone'),
+            ('public.notification_queue', 'status', 'text NOT NULL DEFAULT ''pending''::text'),
+            ('public.notification_queue', 'error_message', 'text'),
+            ('public.notification_queue', 'created_at', 'timestamp with time zone NOT NULL DEFAULT now()')
+        ) AS e (t, c, def)
+        LEFT JOIN LATERAL (
+            SELECT concat_ws(' ',
+                format_type(a.atttypid, a.atttypmod),
+                CASE WHEN a.attnotnull THEN 'NOT NULL' END,
+                CASE WHEN a.attgenerated <> '' OR a.attidentity <> '' THEN 'GENERATED' END,
+                'DEFAULT ' || pg_get_expr(d.adbin, d.adrelid)) AS def
+            FROM pg_attribute AS a
+            LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+            WHERE a.attrelid = to_regclass(e.t) AND a.attname = e.c AND NOT a.attisdropped
+        ) AS actual ON true
+        WHERE actual.def IS DISTINCT FROM e.def
+        ORDER BY 1
+    );
+
+    -- A column that someone added must be able to be empty: rows are made in these tables.
+    refusals := refusals || ARRAY(
+        SELECT format('%s.%s is NOT NULL without a default, and the mapping has no value for it',
+            a.attrelid::regclass, a.attname)
+        FROM pg_attribute AS a
+        WHERE a.attrelid = ANY (ARRAY['archive.patients']::regclass[])
+            AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull AND NOT a.atthasdef
+            AND a.attidentity = ''
+            AND (a.attrelid::regclass::text, a.attname::text) NOT IN (
+                SELECT t, c FROM (VALUES
+                    ('archive.patients', 'id'),
+                    ('archive.patients', 'name'),
+                    ('archive.patients', 'age'),
+                    ('archive.patients', 'menopause_status'),
+                    ('archive.patients', 'years_menopause'),
+                    ('archive.patients', 'bmi'),
+                    ('archive.patients', 'bp_systolic'),
+                    ('archive.patients', 'bp_diastolic'),
+                    ('archive.patients', 'activity'),
+                    ('archive.patients', 'smoking'),
+                    ('archive.patients', 'hypertension'),
+                    ('archive.patients', 'heart_disease'),
+                    ('archive.patients', 'chol'),
+                    ('archive.patients', 'ldl'),
+                    ('archive.patients', 'hdl'),
+                    ('archive.patients', 'triglycerides'),
+                    ('archive.patients', 'created_at'),
+                    ('archive.patients', 'updated_at'),
+                    ('archive.patients', 'family_history'),
+                    ('archive.patients', 'phys_activity'),
+                    ('archive.patients', 'user_id'),
+                    ('public.users', 'id'),
+                    ('public.users', 'email'),
+                    ('public.users', 'password_hash'),
+                    ('public.users', 'role'),
+                    ('public.users', 'created_at'),
+                    ('public.users', 'updated_at'),
+                    ('public.users', 'is_active'),
+                    ('public.users', 'last_login_at'),
+                    ('public.users', 'created_by'),
+                    ('public.users', 'first_name'),
+                    ('public.users', 'last_name'),
+                    ('public.users', 'date_of_birth'),
+                    ('public.users', 'phone'),
+                    ('public.users', 'address'),
+                    ('public.users', 'menopause_status'),
+                    ('public.users', 'menopause_type'),
+                    ('public.users', 'years_menopause'),
+                    ('public.users', 'hypertension'),
+                    ('public.users', 'heart_disease'),
+                    ('public.users', 'family_history_diabetes'),
+                    ('public.users', 'smoking_status'),
+                    ('public.users', 'consent_personal_data'),
+                    ('public.users', 'consent_research_participation'),
+                    ('public.users', 'consent_email_updates'),
+                    ('public.users', 'consent_analytics'),
+                    ('public.users', 'consent_updated_at'),
+                    ('public.users', 'assessment_frequency_months'),
+                    ('public.users', 'reminder_email'),
+                    ('public.users', 'last_assessment_reminder_sent'),
+                    ('public.users', 'onboarding_completed'),
+                    ('public.users', 'account_status'),
+                    ('public.users', 'deleted_at'),
+                    ('public.users', 'is_admin'),
+                    ('public.users', 'bmi'),
+                    ('public.users', 'bp_systolic'),
+                    ('public.users', 'bp_diastolic'),
+                    ('public.users', 'activity'),
+                    ('public.users', 'phys_activity'),
+                    ('public.users', 'chol'),
+                    ('public.users', 'ldl'),
+                    ('public.users', 'hdl'),
+                    ('public.users', 'triglycerides'),
+                    ('public.assessments', 'id'),
+                    ('public.assessments', 'user_id'),
+                    ('public.assessments', 'fbs'),
+                    ('public.assessments', 'hba1c'),
+                    ('public.assessments', 'cholesterol'),
+                    ('public.assessments', 'ldl'),
+                    ('public.assessments', 'hdl'),
+                    ('public.assessments', 'triglycerides'),
+                    ('public.assessments', 'systolic'),
+                    ('public.assessments', 'diastolic'),
+                    ('public.assessments', 'activity'),
+                    ('public.assessments', 'history_flag'),
+                    ('public.assessments', 'smoking'),
+                    ('public.assessments', 'hypertension'),
+                    ('public.assessments', 'heart_disease'),
+                    ('public.assessments', 'bmi'),
+                    ('public.assessments', 'cluster'),
+                    ('public.assessments', 'risk_score'),
+                    ('public.assessments', 'model_version'),
+                    ('public.assessments', 'dataset_hash'),
+                    ('public.assessments', 'validation_status'),
+                    ('public.assessments', 'created_at'),
+                    ('public.assessments', 'updated_at'),
+                    ('public.assessments', 'is_self_reported'),
+                    ('public.assessments', 'source'),
+                    ('public.assessments', 'notes'),
+                    ('public.notification_queue', 'id'),
+                    ('public.notification_queue', 'user_id'),
+                    ('public.notification_queue', 'notification_type'),
+                    ('public.notification_queue', 'subject'),
+                    ('public.notification_queue', 'body'),
+                    ('public.notification_queue', 'priority'),
+                    ('public.notification_queue', 'scheduled_for'),
+                    ('public.notification_queue', 'sent_at'),
+                    ('public.notification_queue', 'status'),
+                    ('public.notification_queue', 'error_message'),
+                    ('public.notification_queue', 'created_at')
+                ) AS e (t, c))
+        ORDER BY 1
+    );
+
+    -- Ordinary tables only: an ancestor or a partition would take part unseen.
+    refusals := refusals || ARRAY(
+        SELECT format('%s is not an ordinary table', c.oid::regclass)
+        FROM pg_class AS c
+        WHERE c.oid = ANY (touched) AND (c.relkind <> 'r' OR c.relispartition)
+        UNION
+        SELECT format('%s takes part in inheritance with %s', i.inhrelid::regclass, i.inhparent::regclass)
+        FROM pg_inherits AS i
+        WHERE i.inhrelid = ANY (touched) OR i.inhparent = ANY (touched)
+        ORDER BY 1
+    );
+
+    -- Foreign keys: an unknown one would be cascaded into, a known one that differs would come back changed.
+    refusals := refusals || ARRAY(
+        WITH known (t, name, def) AS (VALUES
+            ('public.users'::regclass::oid, 'users_created_by_fkey', 'FOREIGN KEY (created_by) REFERENCES public.users(id)'),
+            ('public.refresh_tokens'::regclass::oid, 'refresh_tokens_user_id_fkey', 'FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE'),
+            ('public.user_clinics'::regclass::oid, 'user_clinics_user_id_fkey', 'FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE'),
+            ('public.user_clinics'::regclass::oid, 'user_clinics_clinic_id_fkey', 'FOREIGN KEY (clinic_id) REFERENCES public.clinics(id) ON DELETE CASCADE'),
+            ('public.assessments'::regclass::oid, 'assessments_user_id_fkey', 'FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE'),
+            ('public.notification_queue'::regclass::oid, 'notification_queue_user_id_fkey', 'FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE')
+        )
+        SELECT format('foreign key %I of %s is not known to the mapping: %s',
+            c.conname, c.conrelid::regclass, pg_get_constraintdef(c.oid))
+        FROM pg_constraint AS c
+        WHERE c.contype = 'f' AND (c.conrelid = ANY (touched) OR c.confrelid = ANY (touched))
+            AND NOT EXISTS (SELECT FROM known WHERE known.t = c.conrelid AND known.name = c.conname)
+        UNION ALL
+        SELECT format('foreign key %I of %s %s', known.name, known.t::regclass,
+            CASE
+                WHEN c.oid IS NULL THEN 'is missing'
+                WHEN pg_get_constraintdef(c.oid) <> known.def
+                    THEN format('is %s, and must be %s', pg_get_constraintdef(c.oid), known.def)
+                WHEN NOT c.convalidated THEN 'is not validated'
+                WHEN obj_description(c.oid, 'pg_constraint') IS NOT NULL THEN 'has a comment, which would be lost'
+                ELSE 'has triggers that are not in their ordinary state'
+            END)
+        FROM known
+        LEFT JOIN pg_constraint AS c
+            ON c.contype = 'f' AND c.conrelid = known.t AND c.conname = known.name
+        WHERE c.oid IS NULL OR pg_get_constraintdef(c.oid) <> known.def OR NOT c.convalidated
+            OR obj_description(c.oid, 'pg_constraint') IS NOT NULL
+            OR EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgconstraint = c.oid AND t.tgenabled <> 'O')
+        ORDER BY 1
+    );
+
+    -- Views and functions follow a moved table and go on showing it, or stop a column from being dropped.
+    refusals := refusals || ARRAY(
+        SELECT DISTINCT format('%s depends on %s%s',
+            pg_describe_object(d.classid, d.objid, d.objsubid), r.oid::regclass,
+            CASE WHEN r.oid = ANY (leaving) THEN '' ELSE ' (--accept dependants)' END)
+        FROM pg_depend AS d
+        JOIN pg_class AS r
+            ON (d.refclassid = 'pg_class'::regclass AND d.refobjid = r.oid)
+            OR (d.refclassid = 'pg_type'::regclass AND d.refobjid IN (
+                r.reltype, (SELECT t.typarray FROM pg_type AS t WHERE t.oid = r.reltype)))
+        WHERE r.oid = ANY (leaving)
+            AND d.deptype = 'n'
+            AND (d.classid IN ('pg_rewrite'::regclass, 'pg_proc'::regclass)
+                OR (d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_type'::regclass))
+            AND NOT ('dependants' = ANY (accepted) AND r.oid <> ALL (leaving))
+        ORDER BY 1
+    );
+
+    -- What Down drops takes everything that hangs on it: that must be the mapping's own.
+    refusals := refusals || ARRAY(
+        SELECT DISTINCT format('%s hangs on %s.%s, which Down drops%s',
+            pg_describe_object(d.classid, d.objid, d.objsubid), e.t, e.c,
+            CASE WHEN d.deptype = 'a' THEN ' (--accept drift)' ELSE '' END)
+        FROM (VALUES
+            ('public.users'::regclass, 'first_name'),
+            ('public.users'::regclass, 'last_name'),
+            ('public.users'::regclass, 'date_of_birth'),
+            ('public.users'::regclass, 'phone'),
+            ('public.users'::regclass, 'address'),
+            ('public.users'::regclass, 'menopause_status'),
+            ('public.users'::regclass, 'menopause_type'),
+            ('public.users'::regclass, 'years_menopause'),
+            ('public.users'::regclass, 'hypertension'),
+            ('public.users'::regclass, 'heart_disease'),
+            ('public.users'::regclass, 'family_history_diabetes'),
+            ('public.users'::regclass, 'smoking_status'),
+            ('public.users'::regclass, 'consent_personal_data'),
+            ('public.users'::regclass, 'consent_research_participation'),
+            ('public.users'::regclass, 'consent_email_updates'),
+            ('public.users'::regclass, 'consent_analytics'),
+            ('public.users'::regclass, 'consent_updated_at'),
+            ('public.users'::regclass, 'assessment_frequency_months'),
+            ('public.users'::regclass, 'reminder_email'),
+            ('public.users'::regclass, 'last_assessment_reminder_sent'),
+            ('public.users'::regclass, 'onboarding_completed'),
+            ('public.users'::regclass, 'account_status'),
+            ('public.users'::regclass, 'deleted_at'),
+            ('public.users'::regclass, 'is_admin'),
+            ('public.users'::regclass, 'bmi'),
+            ('public.users'::regclass, 'bp_systolic'),
+            ('public.users'::regclass, 'bp_diastolic'),
+            ('public.users'::regclass, 'activity'),
+            ('public.users'::regclass, 'phys_activity'),
+            ('public.users'::regclass, 'chol'),
+            ('public.users'::regclass, 'ldl'),
+            ('public.users'::regclass, 'hdl'),
+            ('public.users'::regclass, 'triglycerides'),
+            ('public.assessments'::regclass, 'is_self_reported'),
+            ('public.assessments'::regclass, 'source'),
+            ('public.assessments'::regclass, 'notes')
+        ) AS e (t, c)
+        JOIN pg_attribute AS a ON a.attrelid = e.t AND a.attname = e.c AND NOT a.attisdropped
+        JOIN pg_depend AS d
+            ON d.refclassid = 'pg_class'::regclass AND d.refobjid = e.t AND d.refobjsubid = a.attnum
+        LEFT JOIN pg_class AS i ON d.classid = 'pg_class'::regclass AND i.oid = d.objid
+        LEFT JOIN pg_constraint AS c ON d.classid = 'pg_constraint'::regclass AND c.oid = d.objid
+        WHERE d.classid <> 'pg_attrdef'::regclass AND d.deptype IN ('n', 'a')
+            AND NOT (c.oid IS NOT NULL AND (c.contype::text = 'n' OR c.conname = ANY (
+                ARRAY['users_account_status_check', 'users_assessment_frequency_months_check', 'users_heart_disease_check', 'users_hypertension_check', 'users_menopause_status_check', 'users_menopause_type_check', 'users_smoking_status_check', 'users_years_menopause_check', 'assessments_user_id_fkey']::name[])))
+            AND NOT (i.oid IS NOT NULL AND i.relname = ANY (
+                ARRAY['idx_users_account_status', 'idx_users_assessment_reminder', 'idx_users_consent_research', 'idx_users_menopause_status', 'idx_assessments_user_id_created', 'idx_assessments_user_id']::name[]))
+            AND NOT ('drift' = ANY (accepted) AND d.deptype = 'a')
+        ORDER BY 1
+    );
+    refusals := refusals || ARRAY(
+        SELECT format('%s.%s has a comment, a grant or a setting of its own, which Down would lose (--accept drift)', e.t, e.c)
+        FROM (VALUES
+            ('public.users'::regclass, 'first_name'),
+            ('public.users'::regclass, 'last_name'),
+            ('public.users'::regclass, 'date_of_birth'),
+            ('public.users'::regclass, 'phone'),
+            ('public.users'::regclass, 'address'),
+            ('public.users'::regclass, 'menopause_status'),
+            ('public.users'::regclass, 'menopause_type'),
+            ('public.users'::regclass, 'years_menopause'),
+            ('public.users'::regclass, 'hypertension'),
+            ('public.users'::regclass, 'heart_disease'),
+            ('public.users'::regclass, 'family_history_diabetes'),
+            ('public.users'::regclass, 'smoking_status'),
+            ('public.users'::regclass, 'consent_personal_data'),
+            ('public.users'::regclass, 'consent_research_participation'),
+            ('public.users'::regclass, 'consent_email_updates'),
+            ('public.users'::regclass, 'consent_analytics'),
+            ('public.users'::regclass, 'consent_updated_at'),
+            ('public.users'::regclass, 'assessment_frequency_months'),
+            ('public.users'::regclass, 'reminder_email'),
+            ('public.users'::regclass, 'last_assessment_reminder_sent'),
+            ('public.users'::regclass, 'onboarding_completed'),
+            ('public.users'::regclass, 'account_status'),
+            ('public.users'::regclass, 'deleted_at'),
+            ('public.users'::regclass, 'is_admin'),
+            ('public.users'::regclass, 'bmi'),
+            ('public.users'::regclass, 'bp_systolic'),
+            ('public.users'::regclass, 'bp_diastolic'),
+            ('public.users'::regclass, 'activity'),
+            ('public.users'::regclass, 'phys_activity'),
+            ('public.users'::regclass, 'chol'),
+            ('public.users'::regclass, 'ldl'),
+            ('public.users'::regclass, 'hdl'),
+            ('public.users'::regclass, 'triglycerides'),
+            ('public.assessments'::regclass, 'is_self_reported'),
+            ('public.assessments'::regclass, 'source'),
+            ('public.assessments'::regclass, 'notes')
+        ) AS e (t, c)
+        JOIN pg_attribute AS a ON a.attrelid = e.t AND a.attname = e.c AND NOT a.attisdropped
+        WHERE (a.attacl IS NOT NULL OR a.attoptions IS NOT NULL OR coalesce(a.attstattarget, -1) <> -1
+                OR col_description(a.attrelid, a.attnum) IS NOT NULL)
+            AND 'drift' <> ALL (accepted)
+        ORDER BY 1
+    );
+
+    -- Rules, policies, row security: they would filter or rewrite what we read and write.
+    refusals := refusals || ARRAY(
+        SELECT format('rule %I on %s', r.rulename, r.ev_class::regclass)
+        FROM pg_rewrite AS r WHERE r.ev_class = ANY (touched)
+        UNION
+        SELECT format('policy %I on %s', p.polname, p.polrelid::regclass)
+        FROM pg_policy AS p WHERE p.polrelid = ANY (touched)
+        UNION
+        SELECT format('row security is on for %s', c.oid::regclass)
+        FROM pg_class AS c WHERE c.oid = ANY (touched) AND (c.relrowsecurity OR c.relforcerowsecurity)
+        ORDER BY 1
+    );
+
+    -- Publications: a moved table is streamed on, or drops out, without a word.
+    IF 'publications' <> ALL (accepted) THEN
+        refusals := refusals || ARRAY(
+            SELECT format('publication %I covers %s (--accept publications)', p.pubname, r.prrelid::regclass)
+            FROM pg_publication_rel AS r
+            JOIN pg_publication AS p ON p.oid = r.prpubid
+            WHERE r.prrelid = ANY (touched)
+            UNION
+            SELECT format('publication %I covers all tables, the archive too (--accept publications)', p.pubname)
+            FROM pg_publication AS p WHERE p.puballtables
+            ORDER BY 1
+        );
+        IF to_regclass('pg_catalog.pg_publication_namespace') IS NOT NULL THEN -- from PostgreSQL 15 on
+            refusals := refusals || ARRAY(
+                SELECT format('publication %I covers all tables of schema %s (--accept publications)',
+                    p.pubname, s.pnnspid::regnamespace)
+                FROM pg_publication_namespace AS s
+                JOIN pg_publication AS p ON p.oid = s.pnpubid
+                WHERE s.pnnspid IN ('public'::regnamespace, to_regnamespace('archive'))
+                ORDER BY 1
+            );
+        END IF;
+    END IF;
+
+    -- Sequences: owned, one by one, upward.
+    refusals := refusals || ARRAY(
+        SELECT format('%s.%s does not own the sequence %s', e.t, e.c, e.s)
+        FROM (VALUES ('public.users', 'id', 'public.users_id_seq'), ('archive.patients', 'id', 'archive.patients_id_seq')) AS e (t, c, s)
+        WHERE to_regclass(e.s) IS NULL
+            OR NOT EXISTS (
+                SELECT FROM pg_depend AS d
+                JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+                WHERE d.classid = 'pg_class'::regclass AND d.objid = to_regclass(e.s)
+                    AND d.refclassid = 'pg_class'::regclass AND d.refobjid = to_regclass(e.t)
+                    AND a.attname = e.c AND d.deptype = 'a')
+        UNION ALL
+        SELECT format('sequence %s must have CACHE 1, a positive INCREMENT and NO CYCLE', s.seqrelid::regclass)
+        FROM pg_sequence AS s
+        WHERE s.seqrelid = ANY (ARRAY[to_regclass('public.users_id_seq'), to_regclass('archive.patients_id_seq')])
+            AND (s.seqcache <> 1 OR s.seqincrement < 1 OR s.seqcycle)
+        ORDER BY 1
+    );
+
+    -- Dropped columns are never used again: 33 a turn, of 1600 in the life of a table.
+    refusals := refusals || ARRAY(
+        SELECT format('%s has %s attribute numbers left of 1600, and 100 are wanted: rebuild it first (pg_dump, pg_restore)',
+            c.oid::regclass, 1600 - c.relnatts)
+        FROM pg_class AS c
+        WHERE c.oid = ANY (ARRAY[]::regclass[]) AND 1600 - c.relnatts < 100
+        ORDER BY 1
+    );
+
+    -- Names that are about to be made: IF NOT EXISTS would hide what stands there.
+    refusals := refusals || ARRAY(
+        SELECT format('%s is there already', e)
+        FROM unnest(ARRAY[
+            'public.patients',
+            'public.patients_id_seq',
+            'public.idx_assessments_patient_created',
+            'public.idx_assessments_patient_id',
+            'archive.notification_queue',
+            'archive.idx_notification_queue_status',
+            'archive.idx_notification_queue_user',
+            'archive.notification_queue_id_seq'
+        ]) AS e
+        WHERE to_regclass(e) IS NOT NULL
+        ORDER BY 1
+    );
+    refusals := refusals || ARRAY(
+        SELECT format('%s.%s is there already', a.attrelid::regclass, a.attname)
+        FROM pg_attribute AS a
+        JOIN (VALUES
+            ('public.assessments'::regclass, 'patient_id')
+        ) AS e (t, c) ON a.attrelid = e.t AND a.attname = e.c AND NOT a.attisdropped
+        ORDER BY 1
+    );
+    refusals := refusals || ARRAY(
+        SELECT format('constraint %I is not there', e)
+        FROM unnest(ARRAY['users_account_status_check', 'users_assessment_frequency_months_check', 'users_heart_disease_check', 'users_hypertension_check', 'users_menopause_status_check', 'users_menopause_type_check', 'users_smoking_status_check', 'users_years_menopause_check', 'assessments_user_id_fkey']) AS e
+        WHERE NOT EXISTS (
+            SELECT FROM pg_constraint AS c WHERE c.conrelid = ANY (touched) AND c.conname = e)
+            AND 'drift' <> ALL (accepted)
+        ORDER BY 1
+    );
+
+    -- The archive is the runner's own, and nobody else can write there or plant a trigger.
+    IF to_regnamespace('archive') IS NOT NULL THEN
+        refusals := refusals || ARRAY(
+            SELECT format('schema archive belongs to %s, and not to %s', n.nspowner::regrole, current_user)
+            FROM pg_namespace AS n
+            WHERE n.nspname = 'archive' AND n.nspowner <> me
+            UNION ALL
+            SELECT format('%s has %s on schema archive', acl.who, string_agg(acl.privilege_type, ', ' ORDER BY 1))
+            FROM (
+                SELECT CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END AS who, x.privilege_type
+                FROM pg_namespace AS n, aclexplode(n.nspacl) AS x
+                WHERE n.nspname = 'archive' AND x.grantee <> n.nspowner
+                    AND (x.privilege_type = 'CREATE' OR 'archive_readers' <> ALL (accepted))
+            ) AS acl
+            GROUP BY acl.who
+            UNION ALL
+            SELECT format('%s in schema archive belongs to %s, and not to %s', c.oid::regclass, c.relowner::regrole, current_user)
+            FROM pg_class AS c
+            WHERE c.relnamespace = to_regnamespace('archive') AND c.relowner <> me
+                AND c.relkind <> 'i'
+                AND c.oid NOT IN (SELECT x FROM unnest(ARRAY[to_regclass('archive.patients')]::oid[]) AS x WHERE x IS NOT NULL)
+                AND c.oid NOT IN (
+                    SELECT d.objid FROM pg_depend AS d
+                    WHERE d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+                        AND d.refobjid = ANY (ARRAY[to_regclass('archive.patients')]::oid[]))
+            UNION ALL
+            SELECT format('%s in schema archive belongs to %s, and not to %s', p.oid::regprocedure, p.proowner::regrole, current_user)
+            FROM pg_proc AS p
+            WHERE p.pronamespace = to_regnamespace('archive') AND p.proowner <> me
+            UNION ALL
+            SELECT format('others may write to %s', c.oid::regclass)
+            FROM pg_class AS c
+            WHERE c.relnamespace = to_regnamespace('archive') AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+                AND c.oid <> ALL (touched)
+                AND c.oid NOT IN (SELECT x FROM unnest(ARRAY[to_regclass('archive.patients')]::oid[]) AS x WHERE x IS NOT NULL)
+                AND EXISTS (
+                    SELECT FROM aclexplode(c.relacl) AS x
+                    WHERE x.grantee <> c.relowner AND x.privilege_type <> 'SELECT')
+            UNION ALL
+            SELECT format('%s is there, and is not a table of this refactor', c.oid::regclass)
+            FROM pg_class AS c
+            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
+                AND (c.relkind <> 'r' OR c.relrowsecurity OR c.relhasrules OR EXISTS (
+                    SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent)))
+            UNION ALL
+            SELECT format('trigger %I on %s, which is the archive''s own', t.tgname, t.tgrelid::regclass)
+            FROM pg_trigger AS t
+            WHERE NOT t.tgisinternal
+                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
+        );
+    END IF;
+
+    IF cardinality(refusals) = 0 THEN
+        SELECT string_agg(t, ', ') INTO listed
+        FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments']) AS t
+        WHERE to_regclass(t) IS NULL;
+        IF listed IS NOT NULL THEN
+            refusals := refusals || format('%s is not there: Up did not make this database, or the archive was tampered with', listed);
+        END IF;
+    END IF;
+    IF cardinality(refusals) = 0 THEN
+        SELECT count(*) INTO found FROM archive.patients_turns
+        WHERE turn = (SELECT max(turn) FROM archive.patients_turns) AND direction = 'up' AND structure_hash = '2e569d07e663b6715ea180c7771434cce1134fce41de0bdbf6da36ed523dcf66';
+        IF found = 0 THEN
+            refusals := refusals || 'Up ran with a mapping of another structure: Down must be run from the file that Up was run from'::text;
+        END IF;
+        SELECT count(*) INTO found
+        FROM archive.patients_map AS m FULL JOIN archive.patients AS s ON s.id = m.source_id
+        WHERE m.source_id IS NULL OR s.id IS NULL;
+        IF found > 0 THEN
+            refusals := refusals || format('%s rows of archive.patients and archive.patients_map have no counterpart: the archive was edited', found);
+        END IF;
+        -- Whose owner is gone needs a custodian: an existing native, named by the operator.
+        SELECT count(*), string_agg(x.id::text, ', ' ORDER BY x.id) FILTER (WHERE x.n <= 10) INTO found, listed
+        FROM (
+            SELECT s.id AS id, row_number() OVER (ORDER BY s.id) AS n
+            FROM archive.patients AS s
+            JOIN archive.patients_map AS m ON m.source_id = s.id
+            JOIN public.users AS living ON living.id = m.target_id
+            WHERE (living.account_status IS DISTINCT FROM 'deleted' AND living.deleted_at IS NULL)
+                AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = s.user_id)
+        ) AS x;
+        IF found > 0 AND coalesce(current_setting('refactorkit.custodian', true), '') = '' THEN
+            refusals := refusals || format('the owner of %s patients is gone (id %s%s): name a custodian (--custodian EMAIL, or SET refactorkit.custodian)',
+                found, listed, CASE WHEN found > 10 THEN ', ...' ELSE '' END);
+        END IF;
+        IF coalesce(current_setting('refactorkit.custodian', true), '') <> '' AND NOT EXISTS (
+            SELECT FROM public.users AS t
+            WHERE t.email = current_setting('refactorkit.custodian', true) AND (t.account_status IS DISTINCT FROM 'deleted' AND t.deleted_at IS NULL)
+                AND NOT EXISTS (SELECT FROM archive.patients_map AS m WHERE m.target_id = t.id AND m.kind = 'subject')
+        ) THEN
+            refusals := refusals || 'the custodian must be an existing row of users that is nobody''s subject'::text;
+        END IF;
+        IF coalesce(current_setting('refactorkit.on_conflict', true), '') NOT IN ('', 'live', 'archive') THEN
+            refusals := refusals || 'refactorkit.on_conflict must be live or archive'::text;
+        END IF;
+        SELECT greatest(
+                (SELECT last_value FROM public.users_id_seq), (SELECT last_value FROM archive.patients_id_seq),
+                (SELECT max(id) FROM public.users), (SELECT max(id) FROM archive.patients))
+            + (SELECT count(*) FROM public.users) - (SELECT count(*) FROM archive.patients_map)
+        INTO found;
+        IF found >= 2147483647 THEN
+            refusals := refusals || format('ids would reach %s, and integer ends at 2147483647', found);
+        END IF;
+    END IF;
+
+    IF cardinality(refusals) > 0 THEN
+        RAISE EXCEPTION USING ERRCODE = 'RK001',
+            MESSAGE = format('%s refuses: %s.', '0011 Down', array_to_string(refusals, '; ')),
+            HINT = 'Nothing was changed. Mend what is named, or overrule a guard that has a name: --accept NAME, or SET refactorkit.accept.';
+    END IF;
+END
+$guards$;
+-- +goose StatementEnd
+-- == This turn, and ids ==
+
+ALTER SEQUENCE public.users_id_seq OWNED BY public.users.id;
+ALTER SEQUENCE archive.patients_id_seq OWNED BY archive.patients.id;
+
+INSERT INTO archive.patients_turns (
+    turn, direction, version, structure_hash, mapping_hash, mapping, settings, target_used, source_used, ids_after, natives
+)
+SELECT
+    up.turn + 1,
+    'down',
+    up.version,
+    up.structure_hash,
+    up.mapping_hash,
+    up.mapping,
+    jsonb_build_object(
+        'accept', current_setting('refactorkit.accept', true),
+        'on_conflict', coalesce(nullif(current_setting('refactorkit.on_conflict', true), ''), 'live'),
+        'custodian_id', (
+            SELECT t.id FROM public.users AS t
+            WHERE t.email = nullif(current_setting('refactorkit.custodian', true), '')),
+        'keep_logins', coalesce(nullif(current_setting('refactorkit.keep_logins', true), '')::boolean, false)),
+    used.target,
+    used.source,
+    greatest(used.target, used.source),
+    up.natives
+FROM archive.patients_turns AS up
+CROSS JOIN (
+    SELECT
+        greatest(
+            (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM public.users_id_seq),
+            (SELECT max(id) FROM public.users)
+        ) AS target,
+        greatest(
+            (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM archive.patients_id_seq),
+            (SELECT max(id) FROM archive.patients)
+        ) AS source
+) AS used
+WHERE up.turn = (SELECT max(turn) FROM archive.patients_turns);
+
+SELECT setval(s.sequence, t.ids_after)
+FROM archive.patients_turns AS t
+CROSS JOIN (VALUES ('public.users_id_seq'::regclass), ('archive.patients_id_seq'::regclass)) AS s (sequence)
+WHERE t.turn = (SELECT max(turn) FROM archive.patients_turns) AND t.ids_after > 0;
+
+-- Triggers stay quiet while we write: each is switched off, and comes back in the state that it had.
+
+-- +goose StatementBegin
+DO $triggers$
+DECLARE
+    t record;
+BEGIN
+    DELETE FROM archive.patients_triggers;
+    INSERT INTO archive.patients_triggers (table_id, trigger_name, state)
+    SELECT tgrelid, tgname, tgenabled
+    FROM pg_trigger
+    WHERE NOT tgisinternal AND tgenabled <> 'D'
+        AND tgrelid = ANY (ARRAY[
+            to_regclass('public.users'),
+            to_regclass('archive.patients'),
+            to_regclass('public.assessments'),
+            to_regclass('public.refresh_tokens'),
+            to_regclass('public.user_clinics'),
+            to_regclass('public.notification_queue')
+        ]);
+    FOR t IN SELECT table_id, trigger_name FROM archive.patients_triggers ORDER BY 1, 2 LOOP
+        EXECUTE format('ALTER TABLE %s DISABLE TRIGGER %I', t.table_id::regclass, t.trigger_name);
+    END LOOP;
+END
+$triggers$;
+-- +goose StatementEnd
+
+-- An archived row that was edited by hand no longer has the fingerprint that Up took. It is not lost, and not silent.
+INSERT INTO archive.patients_decisions (turn, table_name, row_id, column_name, rule)
+SELECT (SELECT max(turn) FROM archive.patients_turns), 'patients', m.source_id::text, '', 'archive edited by hand'
+FROM archive.patients_map AS m
+JOIN archive.patients AS s ON s.id = m.source_id
+WHERE m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0);
+
+-- == Deleted in version 11: withheld from version 10, kept in the archive ==
+-- 'hard': the subject's row is gone; 'soft': it is marked as deleted, and comes back so with the next Up.
+
+-- +goose StatementBegin
+DO $withheld$
+BEGIN
+    PERFORM archive.patients_widen('archive.patients_withheld_patients', 'archive.patients');
+    EXECUTE format(
+        'INSERT INTO archive.patients_withheld_patients (refactorkit_turn, refactorkit_reason, refactorkit_kind, refactorkit_target_id, %1$s)
+        SELECT (SELECT max(turn) FROM archive.patients_turns), CASE WHEN t.id IS NULL THEN ''hard'' ELSE ''soft'' END, m.kind, m.target_id, %2$s
+        FROM archive.patients AS x
+        JOIN archive.patients_map AS m ON m.source_id = x.id
+        LEFT JOIN public.users AS t ON t.id = m.target_id
+        WHERE t.id IS NULL OR NOT (t.account_status IS DISTINCT FROM ''deleted'' AND t.deleted_at IS NULL)',
+        archive.patients_columns('archive.patients_withheld_patients', 'archive.patients', ''),
+        archive.patients_columns('archive.patients_withheld_patients', 'archive.patients', 'x.')
+    );
+    PERFORM archive.patients_widen('archive.patients_withheld_assessments', 'public.assessments');
+    EXECUTE format(
+        'INSERT INTO archive.patients_withheld_assessments (refactorkit_turn, %1$s)
+        SELECT (SELECT max(turn) FROM archive.patients_turns), %2$s FROM public.assessments AS x
+        JOIN public.users AS t ON t.id = x.user_id WHERE NOT (t.account_status IS DISTINCT FROM ''deleted'' AND t.deleted_at IS NULL)',
+        archive.patients_columns('archive.patients_withheld_assessments', 'public.assessments', ''),
+        archive.patients_columns('archive.patients_withheld_assessments', 'public.assessments', 'x.')
+    );
+    DELETE FROM public.assessments AS l
+    USING archive.patients_withheld_assessments AS x
+    WHERE x.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns) AND x.id = l.id;
+END
+$withheld$;
+-- +goose StatementEnd
+
+-- == Natives with a profile or with rows of their own are shown as patients ==
+-- with their own id where no row of patients ever had it.
+
+INSERT INTO archive.patients_map (source_id, target_id, kind, turn)
+SELECT
+    CASE WHEN new.fresh THEN new.id ELSE nextval('archive.patients_id_seq') END,
+    new.id,
+    'native',
+    (SELECT max(turn) FROM archive.patients_turns)
+FROM (
+    SELECT
+        t.id AS id,
+        NOT EXISTS (SELECT FROM archive.patients_map AS o WHERE o.source_id = t.id)
+            AND NOT EXISTS (SELECT FROM archive.patients_withheld_patients AS o WHERE o.id = t.id)
+            AND NOT EXISTS (
+                SELECT FROM archive.patients_turns AS up
+                LEFT JOIN archive.patients_turns AS down ON down.turn = up.turn - 1
+                WHERE up.direction = 'up' AND t.id <= up.source_used
+                    AND (down.turn IS NULL OR t.id > down.ids_after)) AS fresh
+    FROM public.users AS t
+    LEFT JOIN archive.patients_map AS m ON m.target_id = t.id
+    LEFT JOIN archive.patients_withheld_patients AS h ON h.refactorkit_target_id = t.id AND h.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns)
+    WHERE m.target_id IS NULL AND h.refactorkit_target_id IS NULL AND (t.account_status IS DISTINCT FROM 'deleted' AND t.deleted_at IS NULL)
+        AND (t.menopause_status IS NOT NULL
+            OR t.years_menopause IS NOT NULL
+            OR t.hypertension IS NOT NULL
+            OR t.heart_disease IS NOT NULL
+            OR t.smoking_status IS NOT NULL
+            OR t.family_history_diabetes <> false
+            OR t.bmi IS NOT NULL
+            OR t.bp_systolic IS NOT NULL
+            OR t.bp_diastolic IS NOT NULL
+            OR t.activity IS NOT NULL
+            OR t.phys_activity IS NOT NULL
+            OR t.chol IS NOT NULL
+            OR t.ldl IS NOT NULL
+            OR t.hdl IS NOT NULL
+            OR t.triglycerides IS NOT NULL
+            OR EXISTS (SELECT FROM public.assessments AS l WHERE l.user_id = t.id))
+    ORDER BY t.id
+) AS new;
+
+-- == What version 10 has no place for is kept, where it differs from what Up made ==
+
+-- +goose StatementBegin
+DO $kept$
+DECLARE
+    -- Columns that someone added have values that Up did not make: then every subject is kept whole.
+    added CONSTANT boolean := EXISTS (
+        SELECT FROM pg_attribute
+        WHERE attrelid = 'public.users'::regclass AND attnum > 0 AND NOT attisdropped
+            AND attname <> ALL (ARRAY['id', 'email', 'password_hash', 'role', 'created_at', 'updated_at', 'is_active', 'last_login_at', 'created_by', 'first_name', 'last_name', 'date_of_birth', 'phone', 'address', 'menopause_status', 'menopause_type', 'years_menopause', 'hypertension', 'heart_disease', 'family_history_diabetes', 'smoking_status', 'consent_personal_data', 'consent_research_participation', 'consent_email_updates', 'consent_analytics', 'consent_updated_at', 'assessment_frequency_months', 'reminder_email', 'last_assessment_reminder_sent', 'onboarding_completed', 'account_status', 'deleted_at', 'is_admin', 'bmi', 'bp_systolic', 'bp_diastolic', 'activity', 'phys_activity', 'chol', 'ldl', 'hdl', 'triglycerides']));
+BEGIN
+    PERFORM archive.patients_widen('archive.patients_kept_users', 'public.users');
+    EXECUTE format(
+        'INSERT INTO archive.patients_kept_users (refactorkit_turn, refactorkit_kind, %1$s)
+        SELECT (SELECT max(turn) FROM archive.patients_turns), ''subject'', %2$s
+        FROM public.users AS x
+        JOIN archive.patients_map AS m ON m.target_id = x.id AND m.kind = ''subject''
+        JOIN (
+            SELECT id AS refactorkit_source_id, s.* FROM archive.patients AS s
+        ) AS s ON s.refactorkit_source_id = m.source_id
+        WHERE %3$L OR record_image_ne(
+            ROW(x.id, x.email, x.password_hash, x.role, x.created_at, x.updated_at, x.is_active, x.last_login_at, x.created_by, x.first_name, x.last_name, x.date_of_birth, x.phone, x.address, x.menopause_status, x.menopause_type, x.years_menopause, x.hypertension, x.heart_disease, x.family_history_diabetes, x.smoking_status, x.consent_personal_data, x.consent_research_participation, x.consent_email_updates, x.consent_analytics, x.consent_updated_at, x.assessment_frequency_months, x.reminder_email, x.last_assessment_reminder_sent, x.onboarding_completed, x.account_status, x.deleted_at, x.is_admin, x.bmi, x.bp_systolic, x.bp_diastolic, x.activity, x.phys_activity, x.chol, x.ldl, x.hdl, x.triglycerides),
+            ROW(m.target_id, ''patient-'' || m.source_id || ''@unclaimed.invalid'', ''!''::text, ''member''::text, s.created_at, s.updated_at, false::boolean, (NULL)::timestamp with time zone, (NULL)::integer, archive.patients_forward_first_name(s.name), archive.patients_forward_last_name(s.name), (NULL)::date, (NULL)::text, (NULL)::text, archive.patients_forward_menopause_status(s.menopause_status), (NULL)::text, archive.patients_forward_years_menopause(s.years_menopause), archive.patients_forward_hypertension(s.hypertension), archive.patients_forward_heart_disease(s.heart_disease), coalesce(s.family_history, false), archive.patients_forward_smoking_status(s.smoking), (false)::boolean, (false)::boolean, (false)::boolean, (false)::boolean, (NULL)::timestamp with time zone, (3)::integer, (true)::boolean, (NULL)::timestamp with time zone, (false)::boolean, (''active''::text)::text, (NULL)::timestamp with time zone, (false)::boolean, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.phys_activity, s.chol, s.ldl, s.hdl, s.triglycerides))',
+        archive.patients_columns('archive.patients_kept_users', 'public.users', ''),
+        archive.patients_columns('archive.patients_kept_users', 'public.users', 'x.'),
+        added
+    );
+    EXECUTE format(
+        'INSERT INTO archive.patients_kept_users (refactorkit_turn, refactorkit_kind, %1$s)
+        SELECT turn.turn, ''native'', %2$s
+        FROM public.users AS x
+        CROSS JOIN archive.patients_turns AS turn
+        LEFT JOIN archive.patients_map AS m ON m.target_id = x.id AND m.kind = ''subject''
+        WHERE turn.turn = (SELECT max(turn) FROM archive.patients_turns) AND m.target_id IS NULL
+            AND (NOT x.id <@ turn.natives
+                OR EXISTS (SELECT FROM archive.patients_map AS c WHERE c.target_id = x.created_by AND c.kind = ''subject'')
+                OR EXISTS (SELECT FROM archive.patients_map AS c WHERE c.target_id = x.id)
+                OR record_image_ne(ROW(x.first_name, x.last_name, x.date_of_birth, x.phone, x.address, x.menopause_status, x.menopause_type, x.years_menopause, x.hypertension, x.heart_disease, x.family_history_diabetes, x.smoking_status, x.consent_personal_data, x.consent_research_participation, x.consent_email_updates, x.consent_analytics, x.consent_updated_at, x.assessment_frequency_months, x.reminder_email, x.last_assessment_reminder_sent, x.onboarding_completed, x.account_status, x.deleted_at, x.is_admin, x.bmi, x.bp_systolic, x.bp_diastolic, x.activity, x.phys_activity, x.chol, x.ldl, x.hdl, x.triglycerides),
+                ROW((NULL)::text, (NULL)::text, (NULL)::date, (NULL)::text, (NULL)::text, (NULL)::text, (NULL)::text, (NULL)::integer, (NULL)::text, (NULL)::text, (false)::boolean, (NULL)::text, (false)::boolean, (false)::boolean, (false)::boolean, (false)::boolean, (NULL)::timestamp with time zone, (3)::integer, (true)::boolean, (NULL)::timestamp with time zone, (false)::boolean, (''active''::text)::text, (NULL)::timestamp with time zone, (x.role = ''admin''), (NULL)::numeric(5,2), (NULL)::integer, (NULL)::integer, (NULL)::text, (NULL)::boolean, (NULL)::integer, (NULL)::integer, (NULL)::integer, (NULL)::integer)))',
+        archive.patients_columns('archive.patients_kept_users', 'public.users', ''),
+        archive.patients_columns('archive.patients_kept_users', 'public.users', 'x.')
+    );
+    PERFORM archive.patients_widen('archive.patients_kept_refresh_tokens', 'public.refresh_tokens');
+    EXECUTE format(
+        'INSERT INTO archive.patients_kept_refresh_tokens (refactorkit_turn, %1$s)
+        SELECT (SELECT max(turn) FROM archive.patients_turns), %2$s FROM public.refresh_tokens AS x
+        WHERE EXISTS (SELECT FROM archive.patients_map AS m WHERE m.target_id = x.user_id AND m.kind = ''subject'') OR EXISTS (SELECT FROM archive.patients_withheld_patients AS h WHERE h.refactorkit_target_id = x.user_id AND h.refactorkit_kind = ''subject'' AND h.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns))',
+        archive.patients_columns('archive.patients_kept_refresh_tokens', 'public.refresh_tokens', ''),
+        archive.patients_columns('archive.patients_kept_refresh_tokens', 'public.refresh_tokens', 'x.')
+    );
+    DELETE FROM public.refresh_tokens AS d
+    USING archive.patients_kept_refresh_tokens AS x
+    WHERE x.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns) AND d.id = x.id;
+    PERFORM archive.patients_widen('archive.patients_kept_user_clinics', 'public.user_clinics');
+    EXECUTE format(
+        'INSERT INTO archive.patients_kept_user_clinics (refactorkit_turn, %1$s)
+        SELECT (SELECT max(turn) FROM archive.patients_turns), %2$s FROM public.user_clinics AS x
+        WHERE EXISTS (SELECT FROM archive.patients_map AS m WHERE m.target_id = x.user_id AND m.kind = ''subject'') OR EXISTS (SELECT FROM archive.patients_withheld_patients AS h WHERE h.refactorkit_target_id = x.user_id AND h.refactorkit_kind = ''subject'' AND h.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns))',
+        archive.patients_columns('archive.patients_kept_user_clinics', 'public.user_clinics', ''),
+        archive.patients_columns('archive.patients_kept_user_clinics', 'public.user_clinics', 'x.')
+    );
+    DELETE FROM public.user_clinics AS d
+    USING archive.patients_kept_user_clinics AS x
+    WHERE x.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns) AND d.user_id = x.user_id AND d.clinic_id = x.clinic_id;
+END
+$kept$;
+-- +goose StatementEnd
+
+INSERT INTO archive.patients_kept_assessments (turn, id, is_self_reported, source, notes)
+SELECT (SELECT max(turn) FROM archive.patients_turns), l.id, l.is_self_reported, l.source, l.notes
+FROM public.assessments AS l
+WHERE record_image_ne(
+    ROW(l.is_self_reported, l.source, l.notes),
+    ROW((false)::boolean, ('clinic')::text, (NULL)::text));
+
+-- The withheld leave the pairs; what is left is what version 10 will see.
+DELETE FROM archive.patients_map AS m
+USING archive.patients_withheld_patients AS x
+WHERE x.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns) AND x.id = m.source_id;
+DELETE FROM archive.patients AS s
+USING archive.patients_withheld_patients AS x
+WHERE x.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns) AND x.id = s.id;
+
+-- == Edits are carried home ==
+-- A column that nobody changed keeps its raw value; a changed one takes the inverse of its new value.
+
+-- Where a raw value has no forward image and users holds something else now, one of the two gives way.
+INSERT INTO archive.patients_decisions (turn, table_name, row_id, column_name, rule, kept_value, lost_value)
+SELECT
+    turn.turn, 'patients', m.source_id::text, c.name, 'replaced a value without an image',
+    CASE turn.settings ->> 'on_conflict' WHEN 'archive' THEN c.raw ELSE c.live END,
+    CASE turn.settings ->> 'on_conflict' WHEN 'archive' THEN c.live ELSE c.raw END
+FROM archive.patients_kept_users AS k
+JOIN archive.patients_map AS m ON m.target_id = k.id
+JOIN archive.patients AS s ON s.id = m.source_id
+JOIN archive.patients_turns AS turn ON turn.turn = k.refactorkit_turn
+CROSS JOIN LATERAL (VALUES
+    ('menopause_status', s.menopause_status::text, archive.patients_back_menopause_status(k.menopause_status)::text, k.menopause_status::text, archive.patients_forward_menopause_status(s.menopause_status)::text),
+    ('years_menopause', s.years_menopause::text, k.years_menopause::text, k.years_menopause::text, archive.patients_forward_years_menopause(s.years_menopause)::text),
+    ('hypertension', s.hypertension::text, archive.patients_back_hypertension(k.hypertension)::text, k.hypertension::text, archive.patients_forward_hypertension(s.hypertension)::text),
+    ('heart_disease', s.heart_disease::text, archive.patients_back_heart_disease(k.heart_disease)::text, k.heart_disease::text, archive.patients_forward_heart_disease(s.heart_disease)::text),
+    ('smoking', s.smoking::text, archive.patients_back_smoking(k.smoking_status)::text, k.smoking_status::text, archive.patients_forward_smoking_status(s.smoking)::text)
+) AS c (name, raw, live, now, image)
+WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns) AND c.raw IS NOT NULL AND c.image IS NULL AND c.now IS NOT NULL;
+
+UPDATE archive.patients AS s
+SET
+    name = new.name,
+    menopause_status = new.menopause_status,
+    years_menopause = new.years_menopause,
+    hypertension = new.hypertension,
+    heart_disease = new.heart_disease,
+    smoking = new.smoking,
+    family_history = new.family_history,
+    bmi = new.bmi,
+    bp_systolic = new.bp_systolic,
+    bp_diastolic = new.bp_diastolic,
+    activity = new.activity,
+    phys_activity = new.phys_activity,
+    chol = new.chol,
+    ldl = new.ldl,
+    hdl = new.hdl,
+    triglycerides = new.triglycerides,
+    updated_at = CASE
+        WHEN new.refactorkit_touched <> s.updated_at THEN new.refactorkit_touched ELSE now() END
+FROM (
+    SELECT
+        s.id AS refactorkit_id,
+        k.updated_at AS refactorkit_touched,
+        CASE WHEN record_image_eq(ROW(k.first_name, k.last_name), ROW(archive.patients_forward_first_name(s.name), archive.patients_forward_last_name(s.name))) THEN s.name ELSE CASE WHEN m.kind = 'native' THEN coalesce(nullif(archive.patients_back_name(k.first_name, k.last_name), ''), k.email) ELSE archive.patients_back_name(k.first_name, k.last_name) END END AS name,
+        CASE WHEN record_image_eq(ROW(k.menopause_status), ROW(archive.patients_forward_menopause_status(s.menopause_status))) THEN s.menopause_status WHEN s.menopause_status IS NOT NULL AND archive.patients_forward_menopause_status(s.menopause_status) IS NULL AND turn.settings ->> 'on_conflict' = 'archive' THEN s.menopause_status ELSE archive.patients_back_menopause_status(k.menopause_status) END AS menopause_status,
+        CASE WHEN record_image_eq(ROW(k.years_menopause), ROW(archive.patients_forward_years_menopause(s.years_menopause))) THEN s.years_menopause WHEN s.years_menopause IS NOT NULL AND archive.patients_forward_years_menopause(s.years_menopause) IS NULL AND turn.settings ->> 'on_conflict' = 'archive' THEN s.years_menopause ELSE k.years_menopause END AS years_menopause,
+        CASE WHEN record_image_eq(ROW(k.hypertension), ROW(archive.patients_forward_hypertension(s.hypertension))) THEN s.hypertension WHEN s.hypertension IS NOT NULL AND archive.patients_forward_hypertension(s.hypertension) IS NULL AND turn.settings ->> 'on_conflict' = 'archive' THEN s.hypertension ELSE archive.patients_back_hypertension(k.hypertension) END AS hypertension,
+        CASE WHEN record_image_eq(ROW(k.heart_disease), ROW(archive.patients_forward_heart_disease(s.heart_disease))) THEN s.heart_disease WHEN s.heart_disease IS NOT NULL AND archive.patients_forward_heart_disease(s.heart_disease) IS NULL AND turn.settings ->> 'on_conflict' = 'archive' THEN s.heart_disease ELSE archive.patients_back_heart_disease(k.heart_disease) END AS heart_disease,
+        CASE WHEN record_image_eq(ROW(k.smoking_status), ROW(archive.patients_forward_smoking_status(s.smoking))) THEN s.smoking WHEN s.smoking IS NOT NULL AND archive.patients_forward_smoking_status(s.smoking) IS NULL AND turn.settings ->> 'on_conflict' = 'archive' THEN s.smoking ELSE archive.patients_back_smoking(k.smoking_status) END AS smoking,
+        CASE WHEN record_image_eq(ROW(k.family_history_diabetes), ROW(coalesce(s.family_history, false))) THEN s.family_history ELSE k.family_history_diabetes END AS family_history,
+        CASE WHEN record_image_eq(ROW(k.bmi), ROW(s.bmi)) THEN s.bmi ELSE k.bmi END AS bmi,
+        CASE WHEN record_image_eq(ROW(k.bp_systolic), ROW(s.bp_systolic)) THEN s.bp_systolic ELSE k.bp_systolic END AS bp_systolic,
+        CASE WHEN record_image_eq(ROW(k.bp_diastolic), ROW(s.bp_diastolic)) THEN s.bp_diastolic ELSE k.bp_diastolic END AS bp_diastolic,
+        CASE WHEN record_image_eq(ROW(k.activity), ROW(s.activity)) THEN s.activity ELSE k.activity END AS activity,
+        CASE WHEN record_image_eq(ROW(k.phys_activity), ROW(s.phys_activity)) THEN s.phys_activity ELSE k.phys_activity END AS phys_activity,
+        CASE WHEN record_image_eq(ROW(k.chol), ROW(s.chol)) THEN s.chol ELSE k.chol END AS chol,
+        CASE WHEN record_image_eq(ROW(k.ldl), ROW(s.ldl)) THEN s.ldl ELSE k.ldl END AS ldl,
+        CASE WHEN record_image_eq(ROW(k.hdl), ROW(s.hdl)) THEN s.hdl ELSE k.hdl END AS hdl,
+        CASE WHEN record_image_eq(ROW(k.triglycerides), ROW(s.triglycerides)) THEN s.triglycerides ELSE k.triglycerides END AS triglycerides
+    FROM archive.patients_kept_users AS k
+    JOIN archive.patients_map AS m ON m.target_id = k.id
+    JOIN archive.patients AS s ON s.id = m.source_id
+    JOIN archive.patients_turns AS turn ON turn.turn = k.refactorkit_turn
+    WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns)
+) AS new
+WHERE s.id = new.refactorkit_id
+    AND record_image_ne(ROW(s.name, s.menopause_status, s.years_menopause, s.hypertension, s.heart_disease, s.smoking, s.family_history, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.phys_activity, s.chol, s.ldl, s.hdl, s.triglycerides),
+                ROW(new.name, new.menopause_status, new.years_menopause, new.hypertension, new.heart_disease, new.smoking, new.family_history, new.bmi, new.bp_systolic, new.bp_diastolic, new.activity, new.phys_activity, new.chol, new.ldl, new.hdl, new.triglycerides));
+
+-- Whose owner is gone goes to the custodian.
+INSERT INTO archive.patients_decisions (turn, table_name, row_id, column_name, rule, kept_value, lost_value)
+SELECT turn.turn, 'patients', s.id::text, 'user_id', 'owner gone', turn.settings ->> 'custodian_id', s.user_id::text
+FROM archive.patients AS s
+JOIN archive.patients_turns AS turn ON turn.turn = (SELECT max(turn) FROM archive.patients_turns)
+WHERE NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = s.user_id);
+UPDATE archive.patients AS s
+SET user_id = (turn.settings ->> 'custodian_id')::integer
+FROM archive.patients_turns AS turn
+WHERE turn.turn = (SELECT max(turn) FROM archive.patients_turns)
+    AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = s.user_id);
+
+-- == The rows of those natives ==
+
+INSERT INTO archive.patients (
+    id, name, menopause_status, years_menopause, bmi, bp_systolic, bp_diastolic, activity, smoking, hypertension, heart_disease, chol, ldl, hdl, triglycerides, created_at, updated_at, family_history, phys_activity, user_id
+)
+SELECT
+    m.source_id,
+    CASE WHEN m.kind = 'native' THEN coalesce(nullif(archive.patients_back_name(t.first_name, t.last_name), ''), t.email) ELSE archive.patients_back_name(t.first_name, t.last_name) END,
+    archive.patients_back_menopause_status(t.menopause_status),
+    t.years_menopause,
+    t.bmi,
+    t.bp_systolic,
+    t.bp_diastolic,
+    t.activity,
+    archive.patients_back_smoking(t.smoking_status),
+    archive.patients_back_hypertension(t.hypertension),
+    archive.patients_back_heart_disease(t.heart_disease),
+    t.chol,
+    t.ldl,
+    t.hdl,
+    t.triglycerides,
+    t.created_at,
+    t.updated_at,
+    t.family_history_diabetes,
+    t.phys_activity,
+    m.target_id
+FROM archive.patients_map AS m
+JOIN public.users AS t ON t.id = m.target_id
+WHERE m.kind = 'native' AND m.turn = (SELECT max(turn) FROM archive.patients_turns)
+ORDER BY m.source_id;
+
+-- The base for the next Up: what version 10 starts with, for the rows that are kept.
+INSERT INTO archive.patients_written_patients (turn, source_id, target_id, name, menopause_status, years_menopause, bmi, bp_systolic, bp_diastolic, activity, smoking, hypertension, heart_disease, chol, ldl, hdl, triglycerides, created_at, updated_at, family_history, phys_activity)
+SELECT k.refactorkit_turn, m.source_id, m.target_id, s.name, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity
+FROM archive.patients_kept_users AS k
+JOIN archive.patients_map AS m ON m.target_id = k.id
+JOIN archive.patients AS s ON s.id = m.source_id
+WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns);
+
+-- == Subjects leave users; foreign keys to it stand aside meanwhile and come back as they were ==
+
+ALTER TABLE public.refresh_tokens DROP CONSTRAINT IF EXISTS refresh_tokens_user_id_fkey;
+ALTER TABLE public.user_clinics DROP CONSTRAINT IF EXISTS user_clinics_user_id_fkey;
+ALTER TABLE public.notification_queue DROP CONSTRAINT IF EXISTS notification_queue_user_id_fkey;
+ALTER TABLE public.assessments DROP CONSTRAINT IF EXISTS assessments_user_id_fkey;
+ALTER TABLE public.users DROP CONSTRAINT IF EXISTS users_created_by_fkey;
+
+DELETE FROM public.users AS t
+USING archive.patients_map AS m
+WHERE m.target_id = t.id AND m.kind = 'subject';
+DELETE FROM public.users AS t
+USING archive.patients_withheld_patients AS x
+WHERE x.refactorkit_target_id = t.id AND x.refactorkit_kind = 'subject' AND x.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns);
+
+-- == Natives: nobody can do in version 10 what they could not do in version 11 ==
+
+INSERT INTO archive.patients_decisions (turn, table_name, row_id, column_name, rule, kept_value, lost_value)
+SELECT (SELECT max(turn) FROM archive.patients_turns), 'users', k.id::text, 'role',
+    CASE WHEN k.is_admin THEN 'is_admin is not carried back' ELSE 'is_admin was taken away' END,
+    CASE WHEN k.is_admin THEN k.role ELSE 'clinician' END,
+    CASE WHEN k.is_admin THEN 'admin' ELSE k.role END
+FROM archive.patients_kept_users AS k
+WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns) AND k.refactorkit_kind = 'native'
+    AND k.is_admin <> (k.role = 'admin');
+INSERT INTO archive.patients_decisions (turn, table_name, row_id, column_name, rule, kept_value, lost_value)
+SELECT turn.turn, 'users', k.id::text, 'is_active',
+    CASE WHEN (k.account_status IS DISTINCT FROM 'deleted' AND k.deleted_at IS NULL) THEN 'made in version 11' ELSE 'deleted in version 11' END, 'false', 'true'
+FROM archive.patients_kept_users AS k
+JOIN archive.patients_turns AS turn ON turn.turn = k.refactorkit_turn
+WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns) AND k.refactorkit_kind = 'native' AND k.is_active
+    AND (NOT (k.account_status IS DISTINCT FROM 'deleted' AND k.deleted_at IS NULL)
+        OR (NOT k.id <@ turn.natives AND NOT (turn.settings ->> 'keep_logins')::boolean));
+
+UPDATE public.users AS t
+SET
+    role = CASE WHEN t.role = 'admin' AND NOT k.is_admin THEN 'clinician' ELSE t.role END,
+    is_active = t.is_active AND (k.account_status IS DISTINCT FROM 'deleted' AND k.deleted_at IS NULL) AND (k.id <@ turn.natives OR (turn.settings ->> 'keep_logins')::boolean),
+    created_by = (SELECT p.id FROM public.users AS p WHERE p.id = t.created_by)
+FROM archive.patients_kept_users AS k
+JOIN archive.patients_turns AS turn ON turn.turn = k.refactorkit_turn
+WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns) AND k.refactorkit_kind = 'native' AND t.id = k.id;
+
+INSERT INTO archive.patients_written_users (turn, target_id, role, is_active, created_by)
+SELECT k.refactorkit_turn, t.id, t.role, t.is_active, t.created_by
+FROM archive.patients_kept_users AS k
+JOIN public.users AS t ON t.id = k.id
+WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns) AND k.refactorkit_kind = 'native';
+
+ALTER TABLE public.users
+    ALTER COLUMN role SET DEFAULT 'clinician'::text,
+    DROP COLUMN IF EXISTS first_name,
+    DROP COLUMN IF EXISTS last_name,
+    DROP COLUMN IF EXISTS date_of_birth,
+    DROP COLUMN IF EXISTS phone,
+    DROP COLUMN IF EXISTS address,
+    DROP COLUMN IF EXISTS menopause_status,
+    DROP COLUMN IF EXISTS menopause_type,
+    DROP COLUMN IF EXISTS years_menopause,
+    DROP COLUMN IF EXISTS hypertension,
+    DROP COLUMN IF EXISTS heart_disease,
+    DROP COLUMN IF EXISTS family_history_diabetes,
+    DROP COLUMN IF EXISTS smoking_status,
+    DROP COLUMN IF EXISTS consent_personal_data,
+    DROP COLUMN IF EXISTS consent_research_participation,
+    DROP COLUMN IF EXISTS consent_email_updates,
+    DROP COLUMN IF EXISTS consent_analytics,
+    DROP COLUMN IF EXISTS consent_updated_at,
+    DROP COLUMN IF EXISTS assessment_frequency_months,
+    DROP COLUMN IF EXISTS reminder_email,
+    DROP COLUMN IF EXISTS last_assessment_reminder_sent,
+    DROP COLUMN IF EXISTS onboarding_completed,
+    DROP COLUMN IF EXISTS account_status,
+    DROP COLUMN IF EXISTS deleted_at,
+    DROP COLUMN IF EXISTS is_admin,
+    DROP COLUMN IF EXISTS bmi,
+    DROP COLUMN IF EXISTS bp_systolic,
+    DROP COLUMN IF EXISTS bp_diastolic,
+    DROP COLUMN IF EXISTS activity,
+    DROP COLUMN IF EXISTS phys_activity,
+    DROP COLUMN IF EXISTS chol,
+    DROP COLUMN IF EXISTS ldl,
+    DROP COLUMN IF EXISTS hdl,
+    DROP COLUMN IF EXISTS triglycerides;
+ALTER TABLE IF EXISTS public.notification_queue SET SCHEMA archive;
+
+-- == assessments: relinked in one statement, for two would give one person's rows to another ==
+
+UPDATE public.assessments AS l
+SET user_id = m.source_id
+FROM archive.patients_map AS m
+WHERE l.user_id = m.target_id AND m.renumbered;
+
+ALTER TABLE public.assessments
+    DROP COLUMN IF EXISTS is_self_reported,
+    DROP COLUMN IF EXISTS source,
+    DROP COLUMN IF EXISTS notes;
+ALTER TABLE public.assessments RENAME COLUMN user_id TO patient_id;
+ALTER INDEX IF EXISTS public.idx_assessments_user_id_created RENAME TO idx_assessments_patient_created;
+ALTER INDEX IF EXISTS public.idx_assessments_user_id RENAME TO idx_assessments_patient_id;
+
+-- == patients comes home ==
+
+ALTER TABLE IF EXISTS archive.patients SET SCHEMA public;
+ALTER TABLE public.patients ADD CONSTRAINT fk_patients_user_id
+    FOREIGN KEY (user_id) REFERENCES public.users (id) ON DELETE CASCADE;
+ALTER TABLE public.assessments ADD CONSTRAINT assessments_patient_id_fkey
+    FOREIGN KEY (patient_id) REFERENCES public.patients (id) ON DELETE CASCADE;
+ALTER TABLE public.refresh_tokens ADD CONSTRAINT refresh_tokens_user_id_fkey
+    FOREIGN KEY (user_id) REFERENCES public.users (id) ON DELETE CASCADE;
+ALTER TABLE public.user_clinics ADD CONSTRAINT user_clinics_user_id_fkey
+    FOREIGN KEY (user_id) REFERENCES public.users (id) ON DELETE CASCADE;
+ALTER TABLE public.users ADD CONSTRAINT users_created_by_fkey
+    FOREIGN KEY (created_by) REFERENCES public.users (id);
+
+-- +goose StatementBegin
+DO $triggers$
+DECLARE
+    t record;
+BEGIN
+    FOR t IN SELECT table_id, trigger_name, state FROM archive.patients_triggers ORDER BY 1, 2 LOOP
+        EXECUTE format(
+            'ALTER TABLE %s ENABLE %s TRIGGER %I',
+            t.table_id::regclass,
+            CASE t.state WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END,
+            t.trigger_name
+        );
+    END LOOP;
+    DELETE FROM archive.patients_triggers;
+END
+$triggers$;
+-- +goose StatementEnd
+
+ANALYZE public.users;
+ANALYZE public.assessments;
+
+-- +goose StatementBegin
+DO $counts$
+DECLARE
+    sources bigint := (SELECT count(*) FROM public.patients);
+    pairs bigint := (SELECT count(*) FROM archive.patients_map);
+BEGIN
+    IF sources <> pairs OR EXISTS (
+        SELECT FROM archive.patients_map AS m
+        JOIN public.users AS t ON t.id = m.target_id
+        WHERE m.kind = 'subject'
+    ) THEN
+        RAISE EXCEPTION USING ERRCODE = 'RK002',
+            MESSAGE = format('11 Down does not add up: %s rows of patients, %s pairs, or a subject that stayed in users.', sources, pairs),
+            HINT = 'Nothing was changed. This is a defect of the refactor: please report it.';
+    END IF;
+    UPDATE archive.patients_turns
+    SET counts = jsonb_build_object(
+        'sources', sources, 'pairs', pairs,
+        'natives shown', (SELECT count(*) FROM archive.patients_map WHERE kind = 'native'),
+        'withheld', (SELECT count(*) FROM archive.patients_withheld_patients WHERE refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns)),
+        'kept', (SELECT count(*) FROM archive.patients_kept_users WHERE refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns)),
+        'decisions', (SELECT count(*) FROM archive.patients_decisions WHERE turn = (SELECT max(turn) FROM archive.patients_turns)))
+    WHERE turn = (SELECT max(turn) FROM archive.patients_turns);
+    PERFORM set_config('search_path', current_setting('refactorkit.search_path'), true);
+END
+$counts$;
+-- +goose StatementEnd

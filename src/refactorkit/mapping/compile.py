@@ -1,0 +1,164 @@
+"""Mapping to migration: static SQL that a DBA reads from top to bottom.
+
+The text depends on the mapping alone, so that the file that is checked in can be compared with it.
+"""
+
+import hashlib
+import json
+
+import jinja2
+
+from refactorkit.mapping import codecs
+from refactorkit.mapping.expressions import Expressions
+from refactorkit.mapping.guards import down_guards, up_guards
+from refactorkit.mapping.model import Columns, Definition, Dependant, Mapping
+from refactorkit.mapping.sql import identifier, literal
+
+_INTEGERS = {
+    "integer": ("int4range", "int4multirange", 2**31 - 1),
+    "bigint": ("int8range", "int8multirange", 2**63 - 1),
+}
+
+
+def compile_migration(mapping: Mapping) -> str:
+    """Return the migration's text: both directions, formatted, ending in a newline."""
+    expressions = Expressions(mapping)
+    id_type = mapping.source.columns[mapping.source.key].type
+    id_range, id_multirange, id_limit = _INTEGERS[id_type]
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("refactorkit.mapping"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - SQL, whose values go through `lit` and `q`
+    )
+    environment.filters |= {
+        "q": identifier,
+        "lit": literal,
+        "added": _added,
+        "created": _created,
+        "existing": lambda d: f"({d.existing_value})::{d.type}",
+        "default_again": _default_again,
+        "on_delete": lambda action: "" if action == "NO ACTION" else f" ON DELETE {action}",
+    }
+    environment.globals |= {
+        "m": mapping,
+        "n": mapping.name,
+        "S": mapping.source.table,
+        "K": mapping.source.key,
+        "T": mapping.target.table,
+        "TK": mapping.target.key,
+        "rights": mapping.native.rights,
+        "up": up_guards(mapping),
+        "down": down_guards(mapping),
+        "functions": codecs.functions(mapping),
+        "forward": lambda column, target, alias: codecs.forward(mapping, column, target, alias),
+        "back": lambda column, alias: codecs.back(mapping, column, alias),
+        "changed_defaults": _changed_defaults,
+        "returning": lambda dependant: _returning(mapping, dependant),
+        "id_type": id_type,
+        "id_range": id_range,
+        "id_multirange": id_multirange,
+        "id_limit": id_limit,
+        "mapping_hash": mapping_hash(mapping),
+        "structure_hash": structure_hash(mapping),
+        "mapping_json": canonical_json(mapping),
+    }
+    environment.globals |= {
+        name: getattr(expressions, name) for name in dir(expressions) if not name.startswith("_")
+    }
+    text = environment.get_template("migration.sql.j2").render()
+    lines = (line.rstrip() for line in text.splitlines())
+    return "\n".join(_without_runs_of_blank_lines(lines)) + "\n"
+
+
+def canonical_json(mapping: Mapping) -> str:
+    """Return the mapping as JSON: one text for one meaning."""
+    return json.dumps(
+        mapping.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, separators=(",", ":")
+    )
+
+
+def mapping_hash(mapping: Mapping) -> str:
+    """Return the SHA-256 of the whole mapping, hexadecimal."""
+    return hashlib.sha256(canonical_json(mapping).encode()).hexdigest()
+
+
+def structure_hash(mapping: Mapping) -> str:
+    """Return the SHA-256 of the mapping without the values of its codecs, hexadecimal.
+
+    Those values live in the archive's functions, from Up on; all else is in the text of Down, which
+    therefore must be of the same structure.
+    """
+    document = mapping.model_dump(mode="json")
+    for column in document["column"]:
+        for name in ("forward", "back", "min", "max"):
+            column.pop(name, None)
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _added(column: Definition) -> str:
+    """Return the definition that an ADD COLUMN has: rows that exist take ``existing``."""
+    parts = [column.type]
+    if column.not_null:
+        parts.append("NOT NULL")
+    if column.existing_value != "NULL":
+        parts.append(f"DEFAULT {column.existing_value}")
+    return " ".join(parts)
+
+
+def _created(column: Definition) -> str:
+    if column.serial:
+        return "bigserial" if column.type == "bigint" else "serial"
+    parts = [column.type]
+    if column.not_null:
+        parts.append("NOT NULL")
+    if column.default is not None:
+        parts.append(f"DEFAULT {column.default}")
+    return " ".join(parts)
+
+
+def _default_again(column: Definition) -> str:
+    return f"SET DEFAULT {column.default}" if column.default is not None else "DROP DEFAULT"
+
+
+def _changed_defaults(columns: Columns) -> list[tuple[str, str]]:
+    """Return the columns whose default is not what rows from before the cutover hold."""
+    return [
+        (name, d.default)
+        for name, d in columns.items()
+        if d.existing is not None and d.default is not None
+    ]
+
+
+def _returning(mapping: Mapping, dependant: Dependant) -> str:
+    """Return the condition under which a dependant's row finds its place again."""
+    name, target = mapping.name, mapping.target
+    conditions = [
+        f"x.refactorkit_turn = (SELECT max(turn) FROM archive.{name}_turns"
+        " WHERE direction = 'down')",
+        f"EXISTS (SELECT FROM public.{identifier(target.table)} AS t"
+        f" WHERE t.{identifier(target.key)} = x.{identifier(dependant.column)})",
+    ]
+    for fk in dependant.foreign_keys:
+        conditions.append(
+            f"(x.{identifier(fk.column)} IS NULL OR"
+            f" EXISTS (SELECT FROM public.{identifier(fk.references)} AS p"
+            f" WHERE p.{identifier(fk.references_key)} = x.{identifier(fk.column)}))"
+        )
+    for unique in (dependant.key, *dependant.unique):
+        same = " AND ".join(f"o.{identifier(c)} = x.{identifier(c)}" for c in unique)
+        conditions.append(
+            f"NOT EXISTS (SELECT FROM public.{identifier(dependant.table)} AS o WHERE {same})"
+        )
+    return "WHERE " + "\n            AND ".join(conditions)
+
+
+def _without_runs_of_blank_lines(lines: object) -> list[str]:
+    kept: list[str] = []
+    for line in lines:  # type: ignore[attr-defined]
+        if line or (kept and kept[-1]):
+            kept.append(line)
+    return kept

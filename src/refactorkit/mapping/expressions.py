@@ -1,0 +1,296 @@
+"""The SQL expressions of the three-way merge, for the migration and for ``verify``.
+
+Aliases are the same everywhere: ``s`` a source row, ``t`` a target row, ``m`` its pair, ``k`` the
+target row as Down kept it, ``w`` the source row as Down wrote it, ``b`` the native's columns as
+Down wrote them.
+"""
+
+from dataclasses import dataclass
+
+from refactorkit.mapping import codecs
+from refactorkit.mapping.model import (
+    ArchiveOnly,
+    Column,
+    Copied,
+    Mapping,
+    NullAs,
+    Template,
+    targets_of,
+)
+from refactorkit.mapping.sql import identifier as q
+from refactorkit.mapping.sql import literal
+
+
+@dataclass(frozen=True)
+class Expressions:
+    """Every expression that the templates need, for one mapping."""
+
+    mapping: Mapping
+
+    @property
+    def by_target(self) -> dict[str, Column]:
+        """The mapped column of each target column."""
+        return {name: column for column in self.mapping.column for name in targets_of(column)}
+
+    @property
+    def carried(self) -> list[Column]:
+        """The columns that have a target, and so go both ways."""
+        return [column for column in self.mapping.column if not isinstance(column, ArchiveOnly)]
+
+    @property
+    def lossy(self) -> list[Column]:
+        """The columns in which a raw value can be without a forward image."""
+        return [column for column in self.mapping.column if codecs.is_lossy(column)]
+
+    @property
+    def copied(self) -> dict[str, str]:
+        """Target column to source column, where a subject holds a source value as it is."""
+        return {
+            name: value.column
+            for name, value in self.mapping.subject.items()
+            if isinstance(value, Copied)
+        }
+
+    @property
+    def templates(self) -> list[tuple[str, Template]]:
+        """The target columns that hold a text with the source's key in it."""
+        return [(n, v) for n, v in self.mapping.subject.items() if isinstance(v, Template)]
+
+    @property
+    def all_columns(self) -> list[str]:
+        """The target's columns in the new version, in order."""
+        return [*self.mapping.target.columns, *self.mapping.target.adds]
+
+    @property
+    def subject_columns(self) -> list[str]:
+        """The columns that the insert of a subject must name: the others hold their default."""
+        target = self.mapping.target
+        named = {target.key, *self.mapping.subject, *self.by_target}
+        named |= {name for name, d in target.adds.items() if d.existing is not None}
+        return [name for name in self.all_columns if name in named]
+
+    @property
+    def merged_columns(self) -> list[str]:
+        """The source columns whose last written value is a base for the next merge."""
+        named = {column.source for column in self.carried} | set(self.copied.values())
+        if self.mapping.source.touched:
+            named.add(self.mapping.source.touched)
+        return [name for name in self.mapping.source.columns if name in named]
+
+    @property
+    def self_references(self) -> list[str]:
+        """The target's columns that point at the target itself."""
+        target = self.mapping.target
+        return [fk.column for fk in target.foreign_keys if fk.references == target.table]
+
+    @property
+    def native_columns(self) -> list[str]:
+        """The old version's columns that Down may change in a native."""
+        native = self.mapping.native
+        named = {native.login, native.rights and native.rights.column, *self.self_references}
+        return [name for name in self.mapping.target.columns if name in named]
+
+    @property
+    def native_restored(self) -> list[str]:
+        """The columns that the next Up gives back to a native."""
+        return [*self.native_columns, *self.mapping.target.adds]
+
+    @property
+    def row_hash(self) -> str:
+        """A cheap fingerprint of the source row ``s``: against accidents, not against people."""
+        values = ", ".join(f"s.{q(name)}" for name in self.mapping.source.columns)
+        return f"hash_record_extended(ROW({values}), 0)"
+
+    def type_of(self, name: str) -> str:
+        """Return the type of a target column."""
+        target = self.mapping.target
+        return (target.columns.get(name) or target.adds[name]).type
+
+    def made(self, name: str) -> str:
+        """Return what Up puts into a column of a subject, from ``s`` and ``m``."""
+        mapping = self.mapping
+        if name == mapping.target.key:
+            return "m.target_id"
+        if name in self.by_target:
+            return codecs.forward(mapping, self.by_target[name], name, "s")
+        value = mapping.subject.get(name)
+        if isinstance(value, Copied):
+            return f"s.{q(value.column)}"
+        if isinstance(value, Template):
+            return f"{literal(value.before)} || m.source_id || {literal(value.after)}"
+        if value is not None:
+            return f"{literal(value)}::{self.type_of(name)}"
+        definition = mapping.target.columns.get(name) or mapping.target.adds[name]
+        return f"({definition.existing_value})::{definition.type}"
+
+    def given_back(self, name: str) -> str:
+        """Return what Up puts into a column of a subject that was kept, from ``s m k w``."""
+        mapping = self.mapping
+        kept = f"k.{q(name)}"
+        source = self.copied.get(name)
+        if name in self.by_target:
+            source = self.by_target[name].source
+        if name == mapping.target.key:
+            return "m.target_id"
+        if source is not None:
+            return (
+                f"CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.{q(source)}), ROW(w.{q(source)}))"
+                f" THEN {kept} ELSE {self.made(name)} END"
+            )
+        if name in dict(self.templates):
+            return f"CASE WHEN {self._taken(name)} THEN {self.made(name)} ELSE {kept} END"
+        if name == mapping.native.login and self.templates:
+            taken = " OR ".join(self._taken(column) for column, _ in self.templates)
+            return f"CASE WHEN {taken} THEN {self.made(name)} ELSE {kept} END"
+        if name in self.self_references:
+            return (
+                f"CASE WHEN EXISTS (SELECT FROM public.{q(mapping.target.table)} AS t"
+                f" WHERE t.{q(mapping.target.key)} = {kept})"
+                f" OR EXISTS (SELECT FROM archive.{mapping.name}_map AS p"
+                f" WHERE p.target_id = {kept}) THEN {kept} END"
+            )
+        return kept
+
+    def native_made(self, name: str) -> str:
+        """Return what Up puts into an added column of a native, from the row ``x``."""
+        rights = self.mapping.native.rights
+        if rights and name == rights.flag:
+            return f"(x.{q(rights.column)} = {literal(rights.value)})"
+        definition = self.mapping.target.adds[name]
+        return f"({definition.existing_value})::{definition.type}"
+
+    def native_value(self, name: str) -> str:
+        """Return what the next Up gives back to a native, from ``t k b w m s``."""
+        mapping = self.mapping
+        column, kept = f"t.{q(name)}", f"k.{q(name)}"
+        rights = mapping.native.rights
+        if name in self.native_columns:
+            unchanged = f"record_image_eq(ROW({column}), ROW(b.{q(name)}))"
+            if name in self.self_references:
+                unchanged += (
+                    f" AND EXISTS (SELECT FROM public.{q(mapping.target.table)} AS p"
+                    f" WHERE p.{q(mapping.target.key)} = {kept})"
+                )
+            return f"CASE WHEN {unchanged} THEN {kept} ELSE {column} END"
+        if rights and name == rights.flag:
+            role = q(rights.column)
+            return (
+                f"CASE WHEN record_image_eq(ROW(t.{role}), ROW(b.{role})) THEN {kept}"
+                f" ELSE t.{role} = {literal(rights.value)} END"
+            )
+        mapped = self.by_target.get(name)
+        if mapped is None:
+            return kept
+        gone = self._existing(name) if mapped.profile else kept
+        return (
+            f"CASE WHEN w.source_id IS NULL THEN {kept}"
+            f" WHEN s.{q(mapping.source.key)} IS NULL THEN {gone}"
+            f" WHEN record_image_eq(ROW(s.{q(mapped.source)}), ROW(w.{q(mapped.source)})) THEN {kept}"
+            f" ELSE {codecs.forward(mapping, mapped, name, 's')} END"
+        )
+
+    def native_down(self, name: str) -> str:
+        """Return what Down makes of a native's column, from ``t k`` and ``turn``."""
+        mapping = self.mapping
+        column = f"t.{q(name)}"
+        rights = mapping.native.rights
+        if rights and name == rights.column:
+            return (
+                f"CASE WHEN {column} = {literal(rights.value)} AND NOT k.{q(rights.flag)}"
+                f" THEN {literal(rights.without_flag)} ELSE {column} END"
+            )
+        if name == mapping.native.login:
+            return (
+                f"{column} AND {self.not_deleted('k')} AND (k.{q(mapping.target.key)} <@"
+                " turn.natives OR (turn.settings ->> 'keep_logins')::boolean)"
+            )
+        return (
+            f"(SELECT p.{q(mapping.target.key)} FROM public.{q(mapping.target.table)} AS p"
+            f" WHERE p.{q(mapping.target.key)} = {column})"
+        )
+
+    def merged(self, column: Column) -> str:
+        """Return what Down makes of a source column, from ``s k m`` and ``turn``."""
+        source = f"s.{q(column.source)}"
+        targets = targets_of(column)
+        now = ", ".join(f"k.{q(name)}" for name in targets)
+        images = ", ".join(codecs.forward(self.mapping, column, name, "s") for name in targets)
+        cases = f"WHEN record_image_eq(ROW({now}), ROW({images})) THEN {source}"
+        if codecs.is_lossy(column):
+            cases += (
+                f" WHEN {source} IS NOT NULL AND {images} IS NULL"
+                f" AND turn.settings ->> 'on_conflict' = 'archive' THEN {source}"
+            )
+        return f"CASE {cases} ELSE {self._home(column, 'k')} END"
+
+    def touched_by(self, alias: str) -> str:
+        """Return when a kept target row was last touched, or the transaction's time."""
+        for target, source in self.copied.items():
+            if source == self.mapping.source.touched:
+                return f"{alias}.{q(target)}"
+        return "now()"
+
+    @property
+    def native_source_columns(self) -> list[str]:
+        """The source columns that Down fills for a native."""
+        source = self.mapping.source
+        named = {source.key, source.owner, *(column.source for column in self.carried)}
+        named |= set(self.copied.values())
+        return [name for name in source.columns if name in named]
+
+    def native_source_value(self, name: str) -> str:
+        """Return what Down puts into a source column for a native, from ``t`` and ``m``."""
+        source = self.mapping.source
+        if name == source.key:
+            return "m.source_id"
+        if name == source.owner:
+            return "m.target_id"
+        for column in self.carried:
+            if column.source == name:
+                return self._home(column, "t")
+        target = next(t for t, copied in self.copied.items() if copied == name)
+        return f"t.{q(target)}"
+
+    def not_deleted(self, alias: str) -> str:
+        """Return the condition that a target row is not softly deleted."""
+        conditions = [
+            f"{alias}.{q(name)} IS NULL"
+            if value == "NOT NULL"
+            else f"{alias}.{q(name)} IS DISTINCT FROM {literal(value)}"
+            for name, value in self.mapping.native.deleted.items()
+        ]
+        return f"({' AND '.join(conditions)})" if conditions else "true"
+
+    def has_profile(self, alias: str) -> str:
+        """Return the condition that a native has a profile of their own."""
+        conditions = []
+        for column in self.carried:
+            if column.profile:
+                value = f"{alias}.{q(targets_of(column)[0])}"
+                conditions.append(
+                    f"{value} <> {literal(column.value)}"
+                    if isinstance(column, NullAs)
+                    else f"{value} IS NOT NULL"
+                )
+        return "\n            OR ".join(conditions) if conditions else "false"
+
+    def _home(self, column: Column, alias: str) -> str:
+        """Return the inverse; a native without a name is called by another column."""
+        native = self.mapping.native
+        value = codecs.back(self.mapping, column, alias)
+        if column.source == native.named and native.named_by is not None:
+            return (
+                f"CASE WHEN m.kind = 'native' THEN coalesce(nullif({value}, ''),"
+                f" {alias}.{q(native.named_by)}) ELSE {value} END"
+            )
+        return value
+
+    def _existing(self, name: str) -> str:
+        definition = self.mapping.target.adds[name]
+        return f"({definition.existing_value})::{definition.type}"
+
+    def _taken(self, name: str) -> str:
+        return (
+            f"EXISTS (SELECT FROM public.{q(self.mapping.target.table)} AS t"
+            f" WHERE t.{q(name)} = k.{q(name)})"
+        )

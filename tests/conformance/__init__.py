@@ -1,0 +1,1 @@
+"""Comparisons with the real goose and the real sqlc."""

@@ -1,0 +1,23 @@
+"""PostgreSQL in a container, by testcontainers.
+
+Blind spot: where there is no Docker engine, only the refusal below is ever run.
+"""
+
+from docker.errors import DockerException  # type: ignore[import-untyped]
+from testcontainers.community.postgres import PostgresContainer
+
+# The same text order as the embedded server's.
+INITDB = "--locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C --data-checksums"
+
+
+def container(image: str) -> PostgresContainer | None:
+    """Return a container that is not started yet, or None without a Docker engine.
+
+    It is the constructor that asks the engine: a docker command on PATH says nothing about one.
+    """
+    try:
+        return PostgresContainer(
+            image, username="postgres", dbname="postgres", driver=None
+        ).with_env("POSTGRES_INITDB_ARGS", INITDB)
+    except DockerException:
+        return None
