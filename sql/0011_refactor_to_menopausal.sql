@@ -1,7 +1,7 @@
 -- 0011_refactor_to_menopausal.sql
 --
 -- Compiled by `refactorkit compile` from archive/patients.toml. Change the mapping, not this file.
--- mapping cda608a4ddb2acd8a726594eac1c76c7107feaea7240ab4c6308ac26ca977113
+-- mapping ad030447271ec7f2741f126dcb4e792f45f06700075fcba75cdc17d6e0fe5c7a
 --
 -- Up moves public.patients into schema archive, untouched; each of its rows becomes a row of
 -- public.users (a subject), with the same id where that id was never one of users.
@@ -82,142 +82,83 @@ DECLARE
     found bigint;
     listed text;
 BEGIN
-    -- The columns are as the mapping knows them. Columns that someone added are carried along.
+    -- The columns are as the mapping knows them. A column that someone added is carried along; it must
+    -- be able to be empty where rows are made.
     refusals := refusals || ARRAY(
-        SELECT format('%s.%s is %s, and must be %s', e.t, e.c, coalesce(actual.def, 'missing'), e.def)
-        FROM (VALUES
-            ('public.patients', 'id', 'integer NOT NULL DEFAULT nextval(''public.patients_id_seq''::regclass)'),
-            ('public.patients', 'name', 'text NOT NULL'),
-            ('public.patients', 'age', 'integer'),
-            ('public.patients', 'menopause_status', 'text'),
-            ('public.patients', 'years_menopause', 'integer'),
-            ('public.patients', 'bmi', 'numeric(5,2)'),
-            ('public.patients', 'bp_systolic', 'integer'),
-            ('public.patients', 'bp_diastolic', 'integer'),
-            ('public.patients', 'activity', 'text'),
-            ('public.patients', 'smoking', 'text'),
-            ('public.patients', 'hypertension', 'text'),
-            ('public.patients', 'heart_disease', 'text'),
-            ('public.patients', 'chol', 'integer'),
-            ('public.patients', 'ldl', 'integer'),
-            ('public.patients', 'hdl', 'integer'),
-            ('public.patients', 'triglycerides', 'integer'),
-            ('public.patients', 'created_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
-            ('public.patients', 'updated_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
-            ('public.patients', 'family_history', 'boolean'),
-            ('public.patients', 'phys_activity', 'boolean'),
-            ('public.patients', 'user_id', 'integer NOT NULL'),
-            ('public.users', 'id', 'integer NOT NULL DEFAULT nextval(''public.users_id_seq''::regclass)'),
-            ('public.users', 'email', 'text NOT NULL'),
-            ('public.users', 'password_hash', 'text NOT NULL'),
-            ('public.users', 'role', 'text NOT NULL DEFAULT ''clinician''::text'),
-            ('public.users', 'created_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
-            ('public.users', 'updated_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
-            ('public.users', 'is_active', 'boolean NOT NULL DEFAULT true'),
-            ('public.users', 'last_login_at', 'timestamp with time zone'),
-            ('public.users', 'created_by', 'integer'),
-            ('public.assessments', 'id', 'integer NOT NULL DEFAULT nextval(''public.assessments_id_seq''::regclass)'),
-            ('public.assessments', 'patient_id', 'integer'),
-            ('public.assessments', 'fbs', 'numeric(6,2)'),
-            ('public.assessments', 'hba1c', 'numeric(4,2)'),
-            ('public.assessments', 'cholesterol', 'integer'),
-            ('public.assessments', 'ldl', 'integer'),
-            ('public.assessments', 'hdl', 'integer'),
-            ('public.assessments', 'triglycerides', 'integer'),
-            ('public.assessments', 'systolic', 'integer'),
-            ('public.assessments', 'diastolic', 'integer'),
-            ('public.assessments', 'activity', 'text'),
-            ('public.assessments', 'history_flag', 'boolean'),
-            ('public.assessments', 'smoking', 'text'),
-            ('public.assessments', 'hypertension', 'text'),
-            ('public.assessments', 'heart_disease', 'text'),
-            ('public.assessments', 'bmi', 'numeric(5,2)'),
-            ('public.assessments', 'cluster', 'text'),
-            ('public.assessments', 'risk_score', 'integer'),
-            ('public.assessments', 'model_version', 'text'),
-            ('public.assessments', 'dataset_hash', 'text'),
-            ('public.assessments', 'validation_status', 'text'),
-            ('public.assessments', 'created_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
-            ('public.assessments', 'updated_at', 'timestamp with time zone NOT NULL DEFAULT now()')
-        ) AS e (t, c, def)
-        LEFT JOIN LATERAL (
-            SELECT concat_ws(' ',
+        WITH known (t, c, def) AS (VALUES
+            ('public.patients'::regclass, 'id', 'integer NOT NULL DEFAULT nextval(''public.patients_id_seq''::regclass)'),
+            ('public.patients'::regclass, 'name', 'text NOT NULL'),
+            ('public.patients'::regclass, 'age', 'integer'),
+            ('public.patients'::regclass, 'menopause_status', 'text'),
+            ('public.patients'::regclass, 'years_menopause', 'integer'),
+            ('public.patients'::regclass, 'bmi', 'numeric(5,2)'),
+            ('public.patients'::regclass, 'bp_systolic', 'integer'),
+            ('public.patients'::regclass, 'bp_diastolic', 'integer'),
+            ('public.patients'::regclass, 'activity', 'text'),
+            ('public.patients'::regclass, 'smoking', 'text'),
+            ('public.patients'::regclass, 'hypertension', 'text'),
+            ('public.patients'::regclass, 'heart_disease', 'text'),
+            ('public.patients'::regclass, 'chol', 'integer'),
+            ('public.patients'::regclass, 'ldl', 'integer'),
+            ('public.patients'::regclass, 'hdl', 'integer'),
+            ('public.patients'::regclass, 'triglycerides', 'integer'),
+            ('public.patients'::regclass, 'created_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
+            ('public.patients'::regclass, 'updated_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
+            ('public.patients'::regclass, 'family_history', 'boolean'),
+            ('public.patients'::regclass, 'phys_activity', 'boolean'),
+            ('public.patients'::regclass, 'user_id', 'integer NOT NULL'),
+            ('public.users'::regclass, 'id', 'integer NOT NULL DEFAULT nextval(''public.users_id_seq''::regclass)'),
+            ('public.users'::regclass, 'email', 'text NOT NULL'),
+            ('public.users'::regclass, 'password_hash', 'text NOT NULL'),
+            ('public.users'::regclass, 'role', 'text NOT NULL DEFAULT ''clinician''::text'),
+            ('public.users'::regclass, 'created_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
+            ('public.users'::regclass, 'updated_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
+            ('public.users'::regclass, 'is_active', 'boolean NOT NULL DEFAULT true'),
+            ('public.users'::regclass, 'last_login_at', 'timestamp with time zone'),
+            ('public.users'::regclass, 'created_by', 'integer'),
+            ('public.assessments'::regclass, 'id', 'integer NOT NULL DEFAULT nextval(''public.assessments_id_seq''::regclass)'),
+            ('public.assessments'::regclass, 'patient_id', 'integer'),
+            ('public.assessments'::regclass, 'fbs', 'numeric(6,2)'),
+            ('public.assessments'::regclass, 'hba1c', 'numeric(4,2)'),
+            ('public.assessments'::regclass, 'cholesterol', 'integer'),
+            ('public.assessments'::regclass, 'ldl', 'integer'),
+            ('public.assessments'::regclass, 'hdl', 'integer'),
+            ('public.assessments'::regclass, 'triglycerides', 'integer'),
+            ('public.assessments'::regclass, 'systolic', 'integer'),
+            ('public.assessments'::regclass, 'diastolic', 'integer'),
+            ('public.assessments'::regclass, 'activity', 'text'),
+            ('public.assessments'::regclass, 'history_flag', 'boolean'),
+            ('public.assessments'::regclass, 'smoking', 'text'),
+            ('public.assessments'::regclass, 'hypertension', 'text'),
+            ('public.assessments'::regclass, 'heart_disease', 'text'),
+            ('public.assessments'::regclass, 'bmi', 'numeric(5,2)'),
+            ('public.assessments'::regclass, 'cluster', 'text'),
+            ('public.assessments'::regclass, 'risk_score', 'integer'),
+            ('public.assessments'::regclass, 'model_version', 'text'),
+            ('public.assessments'::regclass, 'dataset_hash', 'text'),
+            ('public.assessments'::regclass, 'validation_status', 'text'),
+            ('public.assessments'::regclass, 'created_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
+            ('public.assessments'::regclass, 'updated_at', 'timestamp with time zone NOT NULL DEFAULT now()')
+        ), actual AS (
+            SELECT a.attrelid AS t, a.attname AS c, concat_ws(' ',
                 format_type(a.atttypid, a.atttypmod),
                 CASE WHEN a.attnotnull THEN 'NOT NULL' END,
                 CASE WHEN a.attgenerated <> '' OR a.attidentity <> '' THEN 'GENERATED' END,
                 'DEFAULT ' || pg_get_expr(d.adbin, d.adrelid)) AS def
             FROM pg_attribute AS a
             LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-            WHERE a.attrelid = to_regclass(e.t) AND a.attname = e.c AND NOT a.attisdropped
-        ) AS actual ON true
-        WHERE actual.def IS DISTINCT FROM e.def
-        ORDER BY 1
-    );
-
-    -- A column that someone added must be able to be empty: rows are made in these tables.
-    refusals := refusals || ARRAY(
-        SELECT format('%s.%s is NOT NULL without a default, and the mapping has no value for it',
-            a.attrelid::regclass, a.attname)
-        FROM pg_attribute AS a
-        WHERE a.attrelid = ANY (ARRAY['public.patients', 'public.users']::regclass[])
-            AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull AND NOT a.atthasdef
-            AND a.attidentity = ''
-            AND (a.attrelid::regclass::text, a.attname::text) NOT IN (
-                SELECT t, c FROM (VALUES
-                    ('public.patients', 'id'),
-                    ('public.patients', 'name'),
-                    ('public.patients', 'age'),
-                    ('public.patients', 'menopause_status'),
-                    ('public.patients', 'years_menopause'),
-                    ('public.patients', 'bmi'),
-                    ('public.patients', 'bp_systolic'),
-                    ('public.patients', 'bp_diastolic'),
-                    ('public.patients', 'activity'),
-                    ('public.patients', 'smoking'),
-                    ('public.patients', 'hypertension'),
-                    ('public.patients', 'heart_disease'),
-                    ('public.patients', 'chol'),
-                    ('public.patients', 'ldl'),
-                    ('public.patients', 'hdl'),
-                    ('public.patients', 'triglycerides'),
-                    ('public.patients', 'created_at'),
-                    ('public.patients', 'updated_at'),
-                    ('public.patients', 'family_history'),
-                    ('public.patients', 'phys_activity'),
-                    ('public.patients', 'user_id'),
-                    ('public.users', 'id'),
-                    ('public.users', 'email'),
-                    ('public.users', 'password_hash'),
-                    ('public.users', 'role'),
-                    ('public.users', 'created_at'),
-                    ('public.users', 'updated_at'),
-                    ('public.users', 'is_active'),
-                    ('public.users', 'last_login_at'),
-                    ('public.users', 'created_by'),
-                    ('public.assessments', 'id'),
-                    ('public.assessments', 'patient_id'),
-                    ('public.assessments', 'fbs'),
-                    ('public.assessments', 'hba1c'),
-                    ('public.assessments', 'cholesterol'),
-                    ('public.assessments', 'ldl'),
-                    ('public.assessments', 'hdl'),
-                    ('public.assessments', 'triglycerides'),
-                    ('public.assessments', 'systolic'),
-                    ('public.assessments', 'diastolic'),
-                    ('public.assessments', 'activity'),
-                    ('public.assessments', 'history_flag'),
-                    ('public.assessments', 'smoking'),
-                    ('public.assessments', 'hypertension'),
-                    ('public.assessments', 'heart_disease'),
-                    ('public.assessments', 'bmi'),
-                    ('public.assessments', 'cluster'),
-                    ('public.assessments', 'risk_score'),
-                    ('public.assessments', 'model_version'),
-                    ('public.assessments', 'dataset_hash'),
-                    ('public.assessments', 'validation_status'),
-                    ('public.assessments', 'created_at'),
-                    ('public.assessments', 'updated_at')
-                ) AS e (t, c))
+            WHERE a.attrelid = ANY (touched) AND a.attnum > 0 AND NOT a.attisdropped
+        )
+        SELECT format('%s.%s is %s, and must be %s', known.t, known.c, coalesce(actual.def, 'missing'), known.def)
+        FROM known
+        LEFT JOIN actual ON actual.t = known.t AND actual.c = known.c
+        WHERE actual.def IS DISTINCT FROM known.def
+        UNION ALL
+        SELECT format('%s.%s is NOT NULL without a default, and the mapping has no value for it', actual.t::regclass, actual.c)
+        FROM actual
+        WHERE actual.t = ANY (ARRAY['public.patients', 'public.users']::regclass[])
+            AND actual.def LIKE '%NOT NULL'
+            AND NOT EXISTS (SELECT FROM known WHERE known.t = actual.t AND known.c = actual.c)
         ORDER BY 1
     );
 
@@ -419,7 +360,21 @@ BEGIN
         WHERE c.conrelid = ANY (touched) AND c.conname = ANY (ARRAY['users_account_status_check', 'users_assessment_frequency_months_check', 'users_heart_disease_check', 'users_hypertension_check', 'users_menopause_status_check', 'users_menopause_type_check', 'users_smoking_status_check', 'users_years_menopause_check', 'assessments_user_id_fkey']::name[])
         ORDER BY 1
     );
-
+    -- The profiles move into users: nobody may read or change them there who could not before.
+    IF 'new_readers' <> ALL (accepted) THEN
+        refusals := refusals || ARRAY(
+            SELECT format('%s may %s public.users and not public.patients: the profiles would be new to it (--accept new_readers)',
+                CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END, x.privilege_type)
+            FROM pg_class AS c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) AS x
+            WHERE c.oid = 'public.users'::regclass AND x.privilege_type IN ('SELECT', 'UPDATE')
+                AND NOT CASE x.grantee
+                    WHEN 0 THEN EXISTS (
+                        SELECT FROM pg_class AS s, aclexplode(s.relacl) AS y
+                        WHERE s.oid = 'public.patients'::regclass AND y.grantee = 0 AND y.privilege_type = x.privilege_type)
+                    ELSE has_table_privilege(x.grantee, 'public.patients', x.privilege_type) END
+            ORDER BY 1
+        );
+    END IF;
     -- The archive is the runner's own, and nobody else can write there or plant a trigger.
     IF to_regnamespace('archive') IS NOT NULL THEN
         refusals := refusals || ARRAY(
@@ -543,7 +498,7 @@ CREATE TABLE IF NOT EXISTS archive.patients_turns (
     run_by text NOT NULL DEFAULT session_user,
     structure_hash text NOT NULL,
     mapping_hash text NOT NULL,
-    mapping jsonb NOT NULL,
+    mapping json NOT NULL,
     settings jsonb NOT NULL,
     target_used bigint NOT NULL,
     source_used bigint NOT NULL,
@@ -728,9 +683,67 @@ SELECT
     coalesce((SELECT max(turn) FROM archive.patients_turns), 0) + 1,
     'up',
     11,
-    '2e569d07e663b6715ea180c7771434cce1134fce41de0bdbf6da36ed523dcf66',
-    'cda608a4ddb2acd8a726594eac1c76c7107feaea7240ab4c6308ac26ca977113',
-    '{"column":[{"codec":"split_last","profile":false,"source":"name","target":["first_name","last_name"]},{"back":{"peri":"perimenopausal","post":"postmenopausal","pre":"premenopausal","surgical":"surgical"},"codec":"values","forward":{"peri":"peri","perimenopausal":"peri","post":"post","postmenopausal":"post","pre":"pre","premenopausal":"pre","surgical":"surgical"},"profile":true,"source":"menopause_status","target":"menopause_status"},{"codec":"range","max":50,"min":0,"profile":true,"source":"years_menopause","target":"years_menopause"},{"back":{"controlled":"controlled","no":"no","uncontrolled":"uncontrolled"},"codec":"values","forward":{"controlled":"controlled","no":"no","uncontrolled":"uncontrolled"},"profile":true,"source":"hypertension","target":"hypertension"},{"back":{"no":"no","yes":"yes"},"codec":"values","forward":{"no":"no","yes":"yes"},"profile":true,"source":"heart_disease","target":"heart_disease"},{"back":{"current":"current","former":"former","never":"never"},"codec":"values","forward":{"current":"current","former":"former","never":"never"},"profile":true,"source":"smoking","target":"smoking_status"},{"codec":"null_as","profile":true,"source":"family_history","target":"family_history_diabetes","value":false},{"codec":"same","profile":true,"source":"bmi","target":"bmi"},{"codec":"same","profile":true,"source":"bp_systolic","target":"bp_systolic"},{"codec":"same","profile":true,"source":"bp_diastolic","target":"bp_diastolic"},{"codec":"same","profile":true,"source":"activity","target":"activity"},{"codec":"same","profile":true,"source":"phys_activity","target":"phys_activity"},{"codec":"same","profile":true,"source":"chol","target":"chol"},{"codec":"same","profile":true,"source":"ldl","target":"ldl"},{"codec":"same","profile":true,"source":"hdl","target":"hdl"},{"codec":"same","profile":true,"source":"triglycerides","target":"triglycerides"},{"codec":"archive","profile":false,"source":"age"},{"codec":"archive","profile":false,"source":"user_id"}],"dependant":[{"column":"user_id","foreign_key":"refresh_tokens_user_id_fkey","foreign_keys":[],"key":["id"],"on_delete":"CASCADE","table":"refresh_tokens","unique":[["token_hash"]]},{"column":"user_id","foreign_key":"user_clinics_user_id_fkey","foreign_keys":[{"column":"clinic_id","name":"user_clinics_clinic_id_fkey","on_delete":"CASCADE","references":"clinics","references_key":"id"}],"key":["user_id","clinic_id"],"on_delete":"CASCADE","table":"user_clinics","unique":[]}],"format":1,"link":[{"adds":{"is_self_reported":{"default":"true","existing":"false","not_null":true,"serial":false,"type":"boolean"},"notes":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"source":{"default":"''manual''::text","existing":"''clinic''","not_null":true,"serial":false,"type":"text"}},"becomes":"user_id","column":"patient_id","columns":{"activity":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"bmi":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"numeric(5,2)"},"cholesterol":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"cluster":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"created_at":{"default":"now()","existing":null,"not_null":true,"serial":false,"type":"timestamp with time zone"},"dataset_hash":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"diastolic":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"fbs":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"numeric(6,2)"},"hba1c":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"numeric(4,2)"},"hdl":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"heart_disease":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"history_flag":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"boolean"},"hypertension":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"id":{"default":null,"existing":null,"not_null":true,"serial":true,"type":"integer"},"ldl":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"model_version":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"patient_id":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"risk_score":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"smoking":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"systolic":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"triglycerides":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"updated_at":{"default":"now()","existing":null,"not_null":true,"serial":false,"type":"timestamp with time zone"},"validation_status":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"}},"foreign_key":"assessments_patient_id_fkey","foreign_key_becomes":"assessments_user_id_fkey","indexes":{"idx_assessments_patient_created":"idx_assessments_user_id_created","idx_assessments_patient_id":"idx_assessments_user_id"},"key":"id","on_delete":"CASCADE","table":"assessments"}],"migration":"0011_refactor_to_menopausal.sql","name":"patients","native":{"deleted":{"account_status":"deleted","deleted_at":"NOT NULL"},"login":"is_active","named":"name","named_by":"email","rights":{"column":"role","flag":"is_admin","value":"admin","without_flag":"clinician"}},"source":{"columns":{"activity":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"age":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"bmi":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"numeric(5,2)"},"bp_diastolic":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"bp_systolic":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"chol":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"created_at":{"default":"now()","existing":null,"not_null":true,"serial":false,"type":"timestamp with time zone"},"family_history":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"boolean"},"hdl":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"heart_disease":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"hypertension":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"id":{"default":null,"existing":null,"not_null":true,"serial":true,"type":"integer"},"ldl":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"menopause_status":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"name":{"default":null,"existing":null,"not_null":true,"serial":false,"type":"text"},"phys_activity":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"boolean"},"smoking":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"triglycerides":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"updated_at":{"default":"now()","existing":null,"not_null":true,"serial":false,"type":"timestamp with time zone"},"user_id":{"default":null,"existing":null,"not_null":true,"serial":false,"type":"integer"},"years_menopause":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"}},"foreign_keys":[{"column":"user_id","name":"fk_patients_user_id","on_delete":"CASCADE","references":"users","references_key":"id"}],"key":"id","owner":"user_id","table":"patients","touched":"updated_at"},"subject":{"created_at":{"column":"created_at"},"email":{"template":"patient-{id}@unclaimed.invalid"},"is_active":false,"password_hash":"!","role":"member","updated_at":{"column":"updated_at"}},"table":[{"checks":{"notification_queue_notification_type_check":"notification_type IN (''assessment_reminder'', ''risk_alert'', ''monthly_summary'', ''educational'')","notification_queue_priority_check":"priority >= 1 AND priority <= 10","notification_queue_status_check":"status IN (''pending'', ''sent'', ''failed'')"},"column":"user_id","columns":{"body":{"default":null,"existing":null,"not_null":true,"serial":false,"type":"text"},"created_at":{"default":"now()","existing":null,"not_null":true,"serial":false,"type":"timestamp with time zone"},"error_message":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"id":{"default":null,"existing":null,"not_null":true,"serial":true,"type":"integer"},"notification_type":{"default":null,"existing":null,"not_null":true,"serial":false,"type":"text"},"priority":{"default":"5","existing":null,"not_null":true,"serial":false,"type":"integer"},"scheduled_for":{"default":null,"existing":null,"not_null":true,"serial":false,"type":"timestamp with time zone"},"sent_at":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"timestamp with time zone"},"status":{"default":"''pending''::text","existing":null,"not_null":true,"serial":false,"type":"text"},"subject":{"default":null,"existing":null,"not_null":true,"serial":false,"type":"text"},"user_id":{"default":null,"existing":null,"not_null":true,"serial":false,"type":"integer"}},"foreign_key":"notification_queue_user_id_fkey","indexes":{"idx_notification_queue_status":["status","scheduled_for"],"idx_notification_queue_user":["user_id"]},"key":"id","on_delete":"CASCADE","table":"notification_queue"}],"target":{"adds":{"account_status":{"default":"''active''::text","existing":null,"not_null":true,"serial":false,"type":"text"},"activity":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"address":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"assessment_frequency_months":{"default":"3","existing":null,"not_null":true,"serial":false,"type":"integer"},"bmi":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"numeric(5,2)"},"bp_diastolic":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"bp_systolic":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"chol":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"consent_analytics":{"default":"true","existing":"false","not_null":true,"serial":false,"type":"boolean"},"consent_email_updates":{"default":"false","existing":null,"not_null":true,"serial":false,"type":"boolean"},"consent_personal_data":{"default":"true","existing":"false","not_null":true,"serial":false,"type":"boolean"},"consent_research_participation":{"default":"false","existing":null,"not_null":true,"serial":false,"type":"boolean"},"consent_updated_at":{"default":"now()","existing":"NULL","not_null":false,"serial":false,"type":"timestamp with time zone"},"date_of_birth":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"date"},"deleted_at":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"timestamp with time zone"},"family_history_diabetes":{"default":"false","existing":null,"not_null":true,"serial":false,"type":"boolean"},"first_name":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"hdl":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"heart_disease":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"hypertension":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"is_admin":{"default":"false","existing":null,"not_null":true,"serial":false,"type":"boolean"},"last_assessment_reminder_sent":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"timestamp with time zone"},"last_name":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"ldl":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"menopause_status":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"menopause_type":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"onboarding_completed":{"default":"false","existing":null,"not_null":true,"serial":false,"type":"boolean"},"phone":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"phys_activity":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"boolean"},"reminder_email":{"default":"true","existing":null,"not_null":true,"serial":false,"type":"boolean"},"smoking_status":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"text"},"triglycerides":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"years_menopause":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"}},"checks":{"users_account_status_check":"account_status IN (''active'', ''deleted'')","users_assessment_frequency_months_check":"assessment_frequency_months >= 1 AND assessment_frequency_months <= 12","users_heart_disease_check":"heart_disease IN (''no'', ''yes'')","users_hypertension_check":"hypertension IN (''no'', ''controlled'', ''uncontrolled'')","users_menopause_status_check":"menopause_status IN (''pre'', ''peri'', ''post'', ''surgical'')","users_menopause_type_check":"menopause_type IN (''natural'', ''surgical'')","users_smoking_status_check":"smoking_status IN (''never'', ''former'', ''current'')","users_years_menopause_check":"years_menopause >= 0 AND years_menopause <= 50"},"columns":{"created_at":{"default":"now()","existing":null,"not_null":true,"serial":false,"type":"timestamp with time zone"},"created_by":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"integer"},"email":{"default":null,"existing":null,"not_null":true,"serial":false,"type":"text"},"id":{"default":null,"existing":null,"not_null":true,"serial":true,"type":"integer"},"is_active":{"default":"true","existing":null,"not_null":true,"serial":false,"type":"boolean"},"last_login_at":{"default":null,"existing":null,"not_null":false,"serial":false,"type":"timestamp with time zone"},"password_hash":{"default":null,"existing":null,"not_null":true,"serial":false,"type":"text"},"role":{"default":"''clinician''::text","existing":null,"not_null":true,"serial":false,"type":"text"},"updated_at":{"default":"now()","existing":null,"not_null":true,"serial":false,"type":"timestamp with time zone"}},"defaults":{"role":"''member''::text"},"foreign_keys":[{"column":"created_by","name":"users_created_by_fkey","on_delete":"NO ACTION","references":"users","references_key":"id"}],"indexes":{"idx_users_account_status":["account_status"],"idx_users_assessment_reminder":["reminder_email","last_assessment_reminder_sent"],"idx_users_consent_research":["consent_research_participation"],"idx_users_menopause_status":["menopause_status"]},"key":"id","table":"users"}}'::jsonb,
+    '9f8195736ea1f66be8c7275ac055561a10c1d155c6866b1225edd240ad0a9d2c',
+    'ad030447271ec7f2741f126dcb4e792f45f06700075fcba75cdc17d6e0fe5c7a',
+    '{
+"format": 1,
+"name": "patients",
+"migration": "0011_refactor_to_menopausal.sql",
+"source": {
+"table": "patients",
+"key": "id",
+"touched": "updated_at",
+"owner": "user_id",
+"columns": {"id": "integer NOT NULL serial", "name": "text NOT NULL", "age": "integer", "menopause_status": "text", "years_menopause": "integer", "bmi": "numeric(5,2)", "bp_systolic": "integer", "bp_diastolic": "integer", "activity": "text", "smoking": "text", "hypertension": "text", "heart_disease": "text", "chol": "integer", "ldl": "integer", "hdl": "integer", "triglycerides": "integer", "created_at": "timestamp with time zone NOT NULL DEFAULT now()", "updated_at": "timestamp with time zone NOT NULL DEFAULT now()", "family_history": "boolean", "phys_activity": "boolean", "user_id": "integer NOT NULL"},
+"foreign_keys": [{"name": "fk_patients_user_id", "column": "user_id", "references": "users", "on_delete": "CASCADE"}]},
+"target": {
+"table": "users",
+"key": "id",
+"columns": {"id": "integer NOT NULL serial", "email": "text NOT NULL", "password_hash": "text NOT NULL", "role": "text NOT NULL DEFAULT ''clinician''::text", "created_at": "timestamp with time zone NOT NULL DEFAULT now()", "updated_at": "timestamp with time zone NOT NULL DEFAULT now()", "is_active": "boolean NOT NULL DEFAULT true", "last_login_at": "timestamp with time zone", "created_by": "integer"},
+"defaults": {"role": "''member''::text"},
+"adds": {"first_name": "text", "last_name": "text", "date_of_birth": "date", "phone": "text", "address": "text", "menopause_status": "text", "menopause_type": "text", "years_menopause": "integer", "hypertension": "text", "heart_disease": "text", "family_history_diabetes": "boolean NOT NULL DEFAULT false", "smoking_status": "text", "consent_personal_data": {"is": "boolean NOT NULL DEFAULT true", "existing": "false"}, "consent_research_participation": "boolean NOT NULL DEFAULT false", "consent_email_updates": "boolean NOT NULL DEFAULT false", "consent_analytics": {"is": "boolean NOT NULL DEFAULT true", "existing": "false"}, "consent_updated_at": {"is": "timestamp with time zone DEFAULT now()", "existing": "NULL"}, "assessment_frequency_months": "integer NOT NULL DEFAULT 3", "reminder_email": "boolean NOT NULL DEFAULT true", "last_assessment_reminder_sent": "timestamp with time zone", "onboarding_completed": "boolean NOT NULL DEFAULT false", "account_status": "text NOT NULL DEFAULT ''active''::text", "deleted_at": "timestamp with time zone", "is_admin": "boolean NOT NULL DEFAULT false", "bmi": "numeric(5,2)", "bp_systolic": "integer", "bp_diastolic": "integer", "activity": "text", "phys_activity": "boolean", "chol": "integer", "ldl": "integer", "hdl": "integer", "triglycerides": "integer"},
+"checks": {"users_account_status_check": "account_status IN (''active'', ''deleted'')", "users_assessment_frequency_months_check": "assessment_frequency_months >= 1 AND assessment_frequency_months <= 12", "users_heart_disease_check": "heart_disease IN (''no'', ''yes'')", "users_hypertension_check": "hypertension IN (''no'', ''controlled'', ''uncontrolled'')", "users_menopause_status_check": "menopause_status IN (''pre'', ''peri'', ''post'', ''surgical'')", "users_menopause_type_check": "menopause_type IN (''natural'', ''surgical'')", "users_smoking_status_check": "smoking_status IN (''never'', ''former'', ''current'')", "users_years_menopause_check": "years_menopause >= 0 AND years_menopause <= 50"},
+"indexes": {"idx_users_account_status": ["account_status"], "idx_users_assessment_reminder": ["reminder_email", "last_assessment_reminder_sent"], "idx_users_consent_research": ["consent_research_participation"], "idx_users_menopause_status": ["menopause_status"]},
+"foreign_keys": [{"name": "users_created_by_fkey", "column": "created_by", "references": "users"}]},
+"subject": {
+"email": {"template": "patient-{id}@unclaimed.invalid"},
+"password_hash": "!",
+"role": "member",
+"is_active": false,
+"created_at": {"column": "created_at"},
+"updated_at": {"column": "updated_at"}},
+"column": [
+{"source": "name", "codec": "split_last", "target": ["first_name", "last_name"]},
+{"source": "menopause_status", "codec": "values", "target": "menopause_status", "forward": {"premenopausal": "pre", "perimenopausal": "peri", "postmenopausal": "post", "surgical": "surgical", "pre": "pre", "peri": "peri", "post": "post"}, "back": {"pre": "premenopausal", "peri": "perimenopausal", "post": "postmenopausal", "surgical": "surgical"}, "profile": true},
+{"source": "years_menopause", "codec": "range", "target": "years_menopause", "min": 0, "max": 50, "profile": true},
+{"source": "hypertension", "codec": "values", "target": "hypertension", "forward": {"no": "no", "controlled": "controlled", "uncontrolled": "uncontrolled"}, "back": {"no": "no", "controlled": "controlled", "uncontrolled": "uncontrolled"}, "profile": true},
+{"source": "heart_disease", "codec": "values", "target": "heart_disease", "forward": {"no": "no", "yes": "yes"}, "back": {"no": "no", "yes": "yes"}, "profile": true},
+{"source": "smoking", "codec": "values", "target": "smoking_status", "forward": {"never": "never", "former": "former", "current": "current"}, "back": {"never": "never", "former": "former", "current": "current"}, "profile": true},
+{"source": "family_history", "codec": "null_as", "target": "family_history_diabetes", "value": false, "profile": true},
+{"source": "bmi", "codec": "same", "target": "bmi", "profile": true},
+{"source": "bp_systolic", "codec": "same", "target": "bp_systolic", "profile": true},
+{"source": "bp_diastolic", "codec": "same", "target": "bp_diastolic", "profile": true},
+{"source": "activity", "codec": "same", "target": "activity", "profile": true},
+{"source": "phys_activity", "codec": "same", "target": "phys_activity", "profile": true},
+{"source": "chol", "codec": "same", "target": "chol", "profile": true},
+{"source": "ldl", "codec": "same", "target": "ldl", "profile": true},
+{"source": "hdl", "codec": "same", "target": "hdl", "profile": true},
+{"source": "triglycerides", "codec": "same", "target": "triglycerides", "profile": true},
+{"source": "age", "codec": "archive"},
+{"source": "user_id", "codec": "archive"}],
+"link": [
+{"table": "assessments", "key": "id", "column": "patient_id", "becomes": "user_id", "foreign_key": "assessments_patient_id_fkey", "foreign_key_becomes": "assessments_user_id_fkey", "on_delete": "CASCADE", "columns": {"id": "integer NOT NULL serial", "patient_id": "integer", "fbs": "numeric(6,2)", "hba1c": "numeric(4,2)", "cholesterol": "integer", "ldl": "integer", "hdl": "integer", "triglycerides": "integer", "systolic": "integer", "diastolic": "integer", "activity": "text", "history_flag": "boolean", "smoking": "text", "hypertension": "text", "heart_disease": "text", "bmi": "numeric(5,2)", "cluster": "text", "risk_score": "integer", "model_version": "text", "dataset_hash": "text", "validation_status": "text", "created_at": "timestamp with time zone NOT NULL DEFAULT now()", "updated_at": "timestamp with time zone NOT NULL DEFAULT now()"}, "indexes": {"idx_assessments_patient_created": "idx_assessments_user_id_created", "idx_assessments_patient_id": "idx_assessments_user_id"}, "adds": {"is_self_reported": {"is": "boolean NOT NULL DEFAULT true", "existing": "false"}, "source": {"is": "text NOT NULL DEFAULT ''manual''::text", "existing": "''clinic''"}, "notes": "text"}}],
+"dependant": [
+{"table": "refresh_tokens", "key": ["id"], "column": "user_id", "foreign_key": "refresh_tokens_user_id_fkey", "on_delete": "CASCADE", "unique": [["token_hash"]]},
+{"table": "user_clinics", "key": ["user_id", "clinic_id"], "column": "user_id", "foreign_key": "user_clinics_user_id_fkey", "on_delete": "CASCADE", "foreign_keys": [{"name": "user_clinics_clinic_id_fkey", "column": "clinic_id", "references": "clinics", "on_delete": "CASCADE"}]}],
+"table": [
+{"table": "notification_queue", "key": "id", "column": "user_id", "foreign_key": "notification_queue_user_id_fkey", "on_delete": "CASCADE", "columns": {"id": "integer NOT NULL serial", "user_id": "integer NOT NULL", "notification_type": "text NOT NULL", "subject": "text NOT NULL", "body": "text NOT NULL", "priority": "integer NOT NULL DEFAULT 5", "scheduled_for": "timestamp with time zone NOT NULL", "sent_at": "timestamp with time zone", "status": "text NOT NULL DEFAULT ''pending''::text", "error_message": "text", "created_at": "timestamp with time zone NOT NULL DEFAULT now()"}, "checks": {"notification_queue_notification_type_check": "notification_type IN (''assessment_reminder'', ''risk_alert'', ''monthly_summary'', ''educational'')", "notification_queue_priority_check": "priority >= 1 AND priority <= 10", "notification_queue_status_check": "status IN (''pending'', ''sent'', ''failed'')"}, "indexes": {"idx_notification_queue_status": ["status", "scheduled_for"], "idx_notification_queue_user": ["user_id"]}}],
+"native": {
+"named": "name",
+"named_by": "email",
+"login": "is_active",
+"rights": {"flag": "is_admin", "column": "role", "value": "admin", "without_flag": "clinician"},
+"deleted": {"account_status": "deleted", "deleted_at": "NOT NULL"}}}',
     jsonb_build_object('accept', current_setting('refactorkit.accept', true)),
     used.target,
     used.source,
@@ -923,10 +936,14 @@ WHERE NOT EXISTS (SELECT FROM archive.patients AS s WHERE s.id = m.source_id);
 DELETE FROM archive.patients_map AS m
 WHERE m.kind = 'native' AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = m.target_id);
 
--- Those that were withheld because they were softly deleted come back.
+-- Those that were withheld because they were softly deleted come back; not where the account was deleted since.
 -- +goose StatementBegin
 DO $withheld$
 BEGIN
+    UPDATE archive.patients_withheld_patients AS x
+    SET refactorkit_reason = 'hard'
+    WHERE x.refactorkit_reason = 'soft' AND x.refactorkit_kind = 'native'
+        AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = x.refactorkit_target_id);
     EXECUTE format(
         'INSERT INTO archive.patients (%1$s) OVERRIDING SYSTEM VALUE
         SELECT %2$s FROM archive.patients_withheld_patients AS x
@@ -1197,11 +1214,6 @@ END
 $extra$;
 -- +goose StatementEnd
 
--- What was given back need not be kept any longer; what found no place stays.
-DELETE FROM archive.patients_kept_users AS k
-USING public.users AS t
-WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND t.id = k.id;
-
 CREATE INDEX IF NOT EXISTS idx_users_account_status ON public.users (account_status);
 CREATE INDEX IF NOT EXISTS idx_users_assessment_reminder ON public.users (reminder_email, last_assessment_reminder_sent);
 CREATE INDEX IF NOT EXISTS idx_users_consent_research ON public.users (consent_research_participation);
@@ -1237,9 +1249,6 @@ CREATE TABLE IF NOT EXISTS archive.patients_kept_assessments (
 UPDATE public.assessments AS l
 SET is_self_reported = k.is_self_reported, source = k.source, notes = k.notes
 FROM archive.patients_kept_assessments AS k
-WHERE k.turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND k.id = l.id;
-DELETE FROM archive.patients_kept_assessments AS k
-USING public.assessments AS l
 WHERE k.turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND k.id = l.id;
 
 -- Rows of people who were softly deleted: withheld from version 10, given back now.
@@ -1505,236 +1514,130 @@ DECLARE
     found bigint;
     listed text;
 BEGIN
-    -- The columns are as the mapping knows them. Columns that someone added are carried along.
+    -- The columns are as the mapping knows them. A column that someone added is carried along; it must
+    -- be able to be empty where rows are made.
     refusals := refusals || ARRAY(
-        SELECT format('%s.%s is %s, and must be %s', e.t, e.c, coalesce(actual.def, 'missing'), e.def)
-        FROM (VALUES
-            ('archive.patients', 'id', 'integer NOT NULL DEFAULT nextval(''archive.patients_id_seq''::regclass)'),
-            ('archive.patients', 'name', 'text NOT NULL'),
-            ('archive.patients', 'age', 'integer'),
-            ('archive.patients', 'menopause_status', 'text'),
-            ('archive.patients', 'years_menopause', 'integer'),
-            ('archive.patients', 'bmi', 'numeric(5,2)'),
-            ('archive.patients', 'bp_systolic', 'integer'),
-            ('archive.patients', 'bp_diastolic', 'integer'),
-            ('archive.patients', 'activity', 'text'),
-            ('archive.patients', 'smoking', 'text'),
-            ('archive.patients', 'hypertension', 'text'),
-            ('archive.patients', 'heart_disease', 'text'),
-            ('archive.patients', 'chol', 'integer'),
-            ('archive.patients', 'ldl', 'integer'),
-            ('archive.patients', 'hdl', 'integer'),
-            ('archive.patients', 'triglycerides', 'integer'),
-            ('archive.patients', 'created_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
-            ('archive.patients', 'updated_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
-            ('archive.patients', 'family_history', 'boolean'),
-            ('archive.patients', 'phys_activity', 'boolean'),
-            ('archive.patients', 'user_id', 'integer NOT NULL'),
-            ('public.users', 'id', 'integer NOT NULL DEFAULT nextval(''public.users_id_seq''::regclass)'),
-            ('public.users', 'email', 'text NOT NULL'),
-            ('public.users', 'password_hash', 'text NOT NULL'),
-            ('public.users', 'role', 'text NOT NULL DEFAULT ''member''::text'),
-            ('public.users', 'created_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
-            ('public.users', 'updated_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
-            ('public.users', 'is_active', 'boolean NOT NULL DEFAULT true'),
-            ('public.users', 'last_login_at', 'timestamp with time zone'),
-            ('public.users', 'created_by', 'integer'),
-            ('public.users', 'first_name', 'text'),
-            ('public.users', 'last_name', 'text'),
-            ('public.users', 'date_of_birth', 'date'),
-            ('public.users', 'phone', 'text'),
-            ('public.users', 'address', 'text'),
-            ('public.users', 'menopause_status', 'text'),
-            ('public.users', 'menopause_type', 'text'),
-            ('public.users', 'years_menopause', 'integer'),
-            ('public.users', 'hypertension', 'text'),
-            ('public.users', 'heart_disease', 'text'),
-            ('public.users', 'family_history_diabetes', 'boolean NOT NULL DEFAULT false'),
-            ('public.users', 'smoking_status', 'text'),
-            ('public.users', 'consent_personal_data', 'boolean NOT NULL DEFAULT true'),
-            ('public.users', 'consent_research_participation', 'boolean NOT NULL DEFAULT false'),
-            ('public.users', 'consent_email_updates', 'boolean NOT NULL DEFAULT false'),
-            ('public.users', 'consent_analytics', 'boolean NOT NULL DEFAULT true'),
-            ('public.users', 'consent_updated_at', 'timestamp with time zone DEFAULT now()'),
-            ('public.users', 'assessment_frequency_months', 'integer NOT NULL DEFAULT 3'),
-            ('public.users', 'reminder_email', 'boolean NOT NULL DEFAULT true'),
-            ('public.users', 'last_assessment_reminder_sent', 'timestamp with time zone'),
-            ('public.users', 'onboarding_completed', 'boolean NOT NULL DEFAULT false'),
-            ('public.users', 'account_status', 'text NOT NULL DEFAULT ''active''::text'),
-            ('public.users', 'deleted_at', 'timestamp with time zone'),
-            ('public.users', 'is_admin', 'boolean NOT NULL DEFAULT false'),
-            ('public.users', 'bmi', 'numeric(5,2)'),
-            ('public.users', 'bp_systolic', 'integer'),
-            ('public.users', 'bp_diastolic', 'integer'),
-            ('public.users', 'activity', 'text'),
-            ('public.users', 'phys_activity', 'boolean'),
-            ('public.users', 'chol', 'integer'),
-            ('public.users', 'ldl', 'integer'),
-            ('public.users', 'hdl', 'integer'),
-            ('public.users', 'triglycerides', 'integer'),
-            ('public.assessments', 'id', 'integer NOT NULL DEFAULT nextval(''public.assessments_id_seq''::regclass)'),
-            ('public.assessments', 'user_id', 'integer'),
-            ('public.assessments', 'fbs', 'numeric(6,2)'),
-            ('public.assessments', 'hba1c', 'numeric(4,2)'),
-            ('public.assessments', 'cholesterol', 'integer'),
-            ('public.assessments', 'ldl', 'integer'),
-            ('public.assessments', 'hdl', 'integer'),
-            ('public.assessments', 'triglycerides', 'integer'),
-            ('public.assessments', 'systolic', 'integer'),
-            ('public.assessments', 'diastolic', 'integer'),
-            ('public.assessments', 'activity', 'text'),
-            ('public.assessments', 'history_flag', 'boolean'),
-            ('public.assessments', 'smoking', 'text'),
-            ('public.assessments', 'hypertension', 'text'),
-            ('public.assessments', 'heart_disease', 'text'),
-            ('public.assessments', 'bmi', 'numeric(5,2)'),
-            ('public.assessments', 'cluster', 'text'),
-            ('public.assessments', 'risk_score', 'integer'),
-            ('public.assessments', 'model_version', 'text'),
-            ('public.assessments', 'dataset_hash', 'text'),
-            ('public.assessments', 'validation_status', 'text'),
-            ('public.assessments', 'created_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
-            ('public.assessments', 'updated_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
-            ('public.assessments', 'is_self_reported', 'boolean NOT NULL DEFAULT true'),
-            ('public.assessments', 'source', 'text NOT NULL DEFAULT ''manual''::text'),
-            ('public.assessments', 'notes', 'text'),
-            ('public.notification_queue', 'id', 'integer NOT NULL DEFAULT nextval(''public.notification_queue_id_seq''::regclass)'),
-            ('public.notification_queue', 'user_id', 'integer NOT NULL'),
-            ('public.notification_queue', 'notification_type', 'text NOT NULL'),
-            ('public.notification_queue', 'subject', 'text NOT NULL'),
-            ('public.notification_queue', 'body', 'text NOT NULL'),
-            ('public.notification_queue', 'priority', 'integer NOT NULL DEFAULT 5'),
-            ('public.notification_queue', 'scheduled_for', 'timestamp with time zone NOT NULL'),
-            ('public.notification_queue', 'sent_at', 'timestamp with time zone'),
-            ('public.notification_queue', 'status', 'text NOT NULL DEFAULT ''pending''::text'),
-            ('public.notification_queue', 'error_message', 'text'),
-            ('public.notification_queue', 'created_at', 'timestamp with time zone NOT NULL DEFAULT now()')
-        ) AS e (t, c, def)
-        LEFT JOIN LATERAL (
-            SELECT concat_ws(' ',
+        WITH known (t, c, def) AS (VALUES
+            ('archive.patients'::regclass, 'id', 'integer NOT NULL DEFAULT nextval(''archive.patients_id_seq''::regclass)'),
+            ('archive.patients'::regclass, 'name', 'text NOT NULL'),
+            ('archive.patients'::regclass, 'age', 'integer'),
+            ('archive.patients'::regclass, 'menopause_status', 'text'),
+            ('archive.patients'::regclass, 'years_menopause', 'integer'),
+            ('archive.patients'::regclass, 'bmi', 'numeric(5,2)'),
+            ('archive.patients'::regclass, 'bp_systolic', 'integer'),
+            ('archive.patients'::regclass, 'bp_diastolic', 'integer'),
+            ('archive.patients'::regclass, 'activity', 'text'),
+            ('archive.patients'::regclass, 'smoking', 'text'),
+            ('archive.patients'::regclass, 'hypertension', 'text'),
+            ('archive.patients'::regclass, 'heart_disease', 'text'),
+            ('archive.patients'::regclass, 'chol', 'integer'),
+            ('archive.patients'::regclass, 'ldl', 'integer'),
+            ('archive.patients'::regclass, 'hdl', 'integer'),
+            ('archive.patients'::regclass, 'triglycerides', 'integer'),
+            ('archive.patients'::regclass, 'created_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
+            ('archive.patients'::regclass, 'updated_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
+            ('archive.patients'::regclass, 'family_history', 'boolean'),
+            ('archive.patients'::regclass, 'phys_activity', 'boolean'),
+            ('archive.patients'::regclass, 'user_id', 'integer NOT NULL'),
+            ('public.users'::regclass, 'id', 'integer NOT NULL DEFAULT nextval(''public.users_id_seq''::regclass)'),
+            ('public.users'::regclass, 'email', 'text NOT NULL'),
+            ('public.users'::regclass, 'password_hash', 'text NOT NULL'),
+            ('public.users'::regclass, 'role', 'text NOT NULL DEFAULT ''member''::text'),
+            ('public.users'::regclass, 'created_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
+            ('public.users'::regclass, 'updated_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
+            ('public.users'::regclass, 'is_active', 'boolean NOT NULL DEFAULT true'),
+            ('public.users'::regclass, 'last_login_at', 'timestamp with time zone'),
+            ('public.users'::regclass, 'created_by', 'integer'),
+            ('public.users'::regclass, 'first_name', 'text'),
+            ('public.users'::regclass, 'last_name', 'text'),
+            ('public.users'::regclass, 'date_of_birth', 'date'),
+            ('public.users'::regclass, 'phone', 'text'),
+            ('public.users'::regclass, 'address', 'text'),
+            ('public.users'::regclass, 'menopause_status', 'text'),
+            ('public.users'::regclass, 'menopause_type', 'text'),
+            ('public.users'::regclass, 'years_menopause', 'integer'),
+            ('public.users'::regclass, 'hypertension', 'text'),
+            ('public.users'::regclass, 'heart_disease', 'text'),
+            ('public.users'::regclass, 'family_history_diabetes', 'boolean NOT NULL DEFAULT false'),
+            ('public.users'::regclass, 'smoking_status', 'text'),
+            ('public.users'::regclass, 'consent_personal_data', 'boolean NOT NULL DEFAULT true'),
+            ('public.users'::regclass, 'consent_research_participation', 'boolean NOT NULL DEFAULT false'),
+            ('public.users'::regclass, 'consent_email_updates', 'boolean NOT NULL DEFAULT false'),
+            ('public.users'::regclass, 'consent_analytics', 'boolean NOT NULL DEFAULT true'),
+            ('public.users'::regclass, 'consent_updated_at', 'timestamp with time zone DEFAULT now()'),
+            ('public.users'::regclass, 'assessment_frequency_months', 'integer NOT NULL DEFAULT 3'),
+            ('public.users'::regclass, 'reminder_email', 'boolean NOT NULL DEFAULT true'),
+            ('public.users'::regclass, 'last_assessment_reminder_sent', 'timestamp with time zone'),
+            ('public.users'::regclass, 'onboarding_completed', 'boolean NOT NULL DEFAULT false'),
+            ('public.users'::regclass, 'account_status', 'text NOT NULL DEFAULT ''active''::text'),
+            ('public.users'::regclass, 'deleted_at', 'timestamp with time zone'),
+            ('public.users'::regclass, 'is_admin', 'boolean NOT NULL DEFAULT false'),
+            ('public.users'::regclass, 'bmi', 'numeric(5,2)'),
+            ('public.users'::regclass, 'bp_systolic', 'integer'),
+            ('public.users'::regclass, 'bp_diastolic', 'integer'),
+            ('public.users'::regclass, 'activity', 'text'),
+            ('public.users'::regclass, 'phys_activity', 'boolean'),
+            ('public.users'::regclass, 'chol', 'integer'),
+            ('public.users'::regclass, 'ldl', 'integer'),
+            ('public.users'::regclass, 'hdl', 'integer'),
+            ('public.users'::regclass, 'triglycerides', 'integer'),
+            ('public.assessments'::regclass, 'id', 'integer NOT NULL DEFAULT nextval(''public.assessments_id_seq''::regclass)'),
+            ('public.assessments'::regclass, 'user_id', 'integer'),
+            ('public.assessments'::regclass, 'fbs', 'numeric(6,2)'),
+            ('public.assessments'::regclass, 'hba1c', 'numeric(4,2)'),
+            ('public.assessments'::regclass, 'cholesterol', 'integer'),
+            ('public.assessments'::regclass, 'ldl', 'integer'),
+            ('public.assessments'::regclass, 'hdl', 'integer'),
+            ('public.assessments'::regclass, 'triglycerides', 'integer'),
+            ('public.assessments'::regclass, 'systolic', 'integer'),
+            ('public.assessments'::regclass, 'diastolic', 'integer'),
+            ('public.assessments'::regclass, 'activity', 'text'),
+            ('public.assessments'::regclass, 'history_flag', 'boolean'),
+            ('public.assessments'::regclass, 'smoking', 'text'),
+            ('public.assessments'::regclass, 'hypertension', 'text'),
+            ('public.assessments'::regclass, 'heart_disease', 'text'),
+            ('public.assessments'::regclass, 'bmi', 'numeric(5,2)'),
+            ('public.assessments'::regclass, 'cluster', 'text'),
+            ('public.assessments'::regclass, 'risk_score', 'integer'),
+            ('public.assessments'::regclass, 'model_version', 'text'),
+            ('public.assessments'::regclass, 'dataset_hash', 'text'),
+            ('public.assessments'::regclass, 'validation_status', 'text'),
+            ('public.assessments'::regclass, 'created_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
+            ('public.assessments'::regclass, 'updated_at', 'timestamp with time zone NOT NULL DEFAULT now()'),
+            ('public.assessments'::regclass, 'is_self_reported', 'boolean NOT NULL DEFAULT true'),
+            ('public.assessments'::regclass, 'source', 'text NOT NULL DEFAULT ''manual''::text'),
+            ('public.assessments'::regclass, 'notes', 'text'),
+            ('public.notification_queue'::regclass, 'id', 'integer NOT NULL DEFAULT nextval(''public.notification_queue_id_seq''::regclass)'),
+            ('public.notification_queue'::regclass, 'user_id', 'integer NOT NULL'),
+            ('public.notification_queue'::regclass, 'notification_type', 'text NOT NULL'),
+            ('public.notification_queue'::regclass, 'subject', 'text NOT NULL'),
+            ('public.notification_queue'::regclass, 'body', 'text NOT NULL'),
+            ('public.notification_queue'::regclass, 'priority', 'integer NOT NULL DEFAULT 5'),
+            ('public.notification_queue'::regclass, 'scheduled_for', 'timestamp with time zone NOT NULL'),
+            ('public.notification_queue'::regclass, 'sent_at', 'timestamp with time zone'),
+            ('public.notification_queue'::regclass, 'status', 'text NOT NULL DEFAULT ''pending''::text'),
+            ('public.notification_queue'::regclass, 'error_message', 'text'),
+            ('public.notification_queue'::regclass, 'created_at', 'timestamp with time zone NOT NULL DEFAULT now()')
+        ), actual AS (
+            SELECT a.attrelid AS t, a.attname AS c, concat_ws(' ',
                 format_type(a.atttypid, a.atttypmod),
                 CASE WHEN a.attnotnull THEN 'NOT NULL' END,
                 CASE WHEN a.attgenerated <> '' OR a.attidentity <> '' THEN 'GENERATED' END,
                 'DEFAULT ' || pg_get_expr(d.adbin, d.adrelid)) AS def
             FROM pg_attribute AS a
             LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-            WHERE a.attrelid = to_regclass(e.t) AND a.attname = e.c AND NOT a.attisdropped
-        ) AS actual ON true
-        WHERE actual.def IS DISTINCT FROM e.def
-        ORDER BY 1
-    );
-
-    -- A column that someone added must be able to be empty: rows are made in these tables.
-    refusals := refusals || ARRAY(
-        SELECT format('%s.%s is NOT NULL without a default, and the mapping has no value for it',
-            a.attrelid::regclass, a.attname)
-        FROM pg_attribute AS a
-        WHERE a.attrelid = ANY (ARRAY['archive.patients']::regclass[])
-            AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull AND NOT a.atthasdef
-            AND a.attidentity = ''
-            AND (a.attrelid::regclass::text, a.attname::text) NOT IN (
-                SELECT t, c FROM (VALUES
-                    ('archive.patients', 'id'),
-                    ('archive.patients', 'name'),
-                    ('archive.patients', 'age'),
-                    ('archive.patients', 'menopause_status'),
-                    ('archive.patients', 'years_menopause'),
-                    ('archive.patients', 'bmi'),
-                    ('archive.patients', 'bp_systolic'),
-                    ('archive.patients', 'bp_diastolic'),
-                    ('archive.patients', 'activity'),
-                    ('archive.patients', 'smoking'),
-                    ('archive.patients', 'hypertension'),
-                    ('archive.patients', 'heart_disease'),
-                    ('archive.patients', 'chol'),
-                    ('archive.patients', 'ldl'),
-                    ('archive.patients', 'hdl'),
-                    ('archive.patients', 'triglycerides'),
-                    ('archive.patients', 'created_at'),
-                    ('archive.patients', 'updated_at'),
-                    ('archive.patients', 'family_history'),
-                    ('archive.patients', 'phys_activity'),
-                    ('archive.patients', 'user_id'),
-                    ('public.users', 'id'),
-                    ('public.users', 'email'),
-                    ('public.users', 'password_hash'),
-                    ('public.users', 'role'),
-                    ('public.users', 'created_at'),
-                    ('public.users', 'updated_at'),
-                    ('public.users', 'is_active'),
-                    ('public.users', 'last_login_at'),
-                    ('public.users', 'created_by'),
-                    ('public.users', 'first_name'),
-                    ('public.users', 'last_name'),
-                    ('public.users', 'date_of_birth'),
-                    ('public.users', 'phone'),
-                    ('public.users', 'address'),
-                    ('public.users', 'menopause_status'),
-                    ('public.users', 'menopause_type'),
-                    ('public.users', 'years_menopause'),
-                    ('public.users', 'hypertension'),
-                    ('public.users', 'heart_disease'),
-                    ('public.users', 'family_history_diabetes'),
-                    ('public.users', 'smoking_status'),
-                    ('public.users', 'consent_personal_data'),
-                    ('public.users', 'consent_research_participation'),
-                    ('public.users', 'consent_email_updates'),
-                    ('public.users', 'consent_analytics'),
-                    ('public.users', 'consent_updated_at'),
-                    ('public.users', 'assessment_frequency_months'),
-                    ('public.users', 'reminder_email'),
-                    ('public.users', 'last_assessment_reminder_sent'),
-                    ('public.users', 'onboarding_completed'),
-                    ('public.users', 'account_status'),
-                    ('public.users', 'deleted_at'),
-                    ('public.users', 'is_admin'),
-                    ('public.users', 'bmi'),
-                    ('public.users', 'bp_systolic'),
-                    ('public.users', 'bp_diastolic'),
-                    ('public.users', 'activity'),
-                    ('public.users', 'phys_activity'),
-                    ('public.users', 'chol'),
-                    ('public.users', 'ldl'),
-                    ('public.users', 'hdl'),
-                    ('public.users', 'triglycerides'),
-                    ('public.assessments', 'id'),
-                    ('public.assessments', 'user_id'),
-                    ('public.assessments', 'fbs'),
-                    ('public.assessments', 'hba1c'),
-                    ('public.assessments', 'cholesterol'),
-                    ('public.assessments', 'ldl'),
-                    ('public.assessments', 'hdl'),
-                    ('public.assessments', 'triglycerides'),
-                    ('public.assessments', 'systolic'),
-                    ('public.assessments', 'diastolic'),
-                    ('public.assessments', 'activity'),
-                    ('public.assessments', 'history_flag'),
-                    ('public.assessments', 'smoking'),
-                    ('public.assessments', 'hypertension'),
-                    ('public.assessments', 'heart_disease'),
-                    ('public.assessments', 'bmi'),
-                    ('public.assessments', 'cluster'),
-                    ('public.assessments', 'risk_score'),
-                    ('public.assessments', 'model_version'),
-                    ('public.assessments', 'dataset_hash'),
-                    ('public.assessments', 'validation_status'),
-                    ('public.assessments', 'created_at'),
-                    ('public.assessments', 'updated_at'),
-                    ('public.assessments', 'is_self_reported'),
-                    ('public.assessments', 'source'),
-                    ('public.assessments', 'notes'),
-                    ('public.notification_queue', 'id'),
-                    ('public.notification_queue', 'user_id'),
-                    ('public.notification_queue', 'notification_type'),
-                    ('public.notification_queue', 'subject'),
-                    ('public.notification_queue', 'body'),
-                    ('public.notification_queue', 'priority'),
-                    ('public.notification_queue', 'scheduled_for'),
-                    ('public.notification_queue', 'sent_at'),
-                    ('public.notification_queue', 'status'),
-                    ('public.notification_queue', 'error_message'),
-                    ('public.notification_queue', 'created_at')
-                ) AS e (t, c))
+            WHERE a.attrelid = ANY (touched) AND a.attnum > 0 AND NOT a.attisdropped
+        )
+        SELECT format('%s.%s is %s, and must be %s', known.t, known.c, coalesce(actual.def, 'missing'), known.def)
+        FROM known
+        LEFT JOIN actual ON actual.t = known.t AND actual.c = known.c
+        WHERE actual.def IS DISTINCT FROM known.def
+        UNION ALL
+        SELECT format('%s.%s is NOT NULL without a default, and the mapping has no value for it', actual.t::regclass, actual.c)
+        FROM actual
+        WHERE actual.t = ANY (ARRAY['archive.patients']::regclass[])
+            AND actual.def LIKE '%NOT NULL'
+            AND NOT EXISTS (SELECT FROM known WHERE known.t = actual.t AND known.c = actual.c)
         ORDER BY 1
     );
 
@@ -2002,7 +1905,6 @@ BEGIN
             AND 'drift' <> ALL (accepted)
         ORDER BY 1
     );
-
     -- The archive is the runner's own, and nobody else can write there or plant a trigger.
     IF to_regnamespace('archive') IS NOT NULL THEN
         refusals := refusals || ARRAY(
@@ -2065,7 +1967,7 @@ BEGIN
     END IF;
     IF cardinality(refusals) = 0 THEN
         SELECT count(*) INTO found FROM archive.patients_turns
-        WHERE turn = (SELECT max(turn) FROM archive.patients_turns) AND direction = 'up' AND structure_hash = '2e569d07e663b6715ea180c7771434cce1134fce41de0bdbf6da36ed523dcf66';
+        WHERE turn = (SELECT max(turn) FROM archive.patients_turns) AND direction = 'up' AND structure_hash = '9f8195736ea1f66be8c7275ac055561a10c1d155c6866b1225edd240ad0a9d2c';
         IF found = 0 THEN
             refusals := refusals || 'Up ran with a mapping of another structure: Down must be run from the file that Up was run from'::text;
         END IF;
@@ -2082,7 +1984,7 @@ BEGIN
             FROM archive.patients AS s
             JOIN archive.patients_map AS m ON m.source_id = s.id
             JOIN public.users AS living ON living.id = m.target_id
-            WHERE (living.account_status IS DISTINCT FROM 'deleted' AND living.deleted_at IS NULL)
+            WHERE (living.account_status IS DISTINCT FROM 'deleted' AND living.deleted_at IS NULL) AND s.user_id IS NOT NULL
                 AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = s.user_id)
         ) AS x;
         IF found > 0 AND coalesce(current_setting('refactorkit.custodian', true), '') = '' THEN
@@ -2188,6 +2090,15 @@ BEGIN
 END
 $triggers$;
 -- +goose StatementEnd
+
+-- What the last Up gave back is at home again: it need not be kept for it any longer. What found no place stays.
+DELETE FROM archive.patients_kept_users AS k
+USING archive.patients_turns AS up
+WHERE up.turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'up') AND k.refactorkit_turn = up.turn - 1
+    AND (k.id <@ up.natives OR EXISTS (SELECT FROM archive.patients_map AS m WHERE m.target_id = k.id));
+DELETE FROM archive.patients_kept_assessments AS k
+USING public.assessments AS l
+WHERE k.id = l.id;
 
 -- An archived row that was edited by hand no longer has the fingerprint that Up took. It is not lost, and not silent.
 INSERT INTO archive.patients_decisions (turn, table_name, row_id, column_name, rule)
@@ -2430,11 +2341,12 @@ INSERT INTO archive.patients_decisions (turn, table_name, row_id, column_name, r
 SELECT turn.turn, 'patients', s.id::text, 'user_id', 'owner gone', turn.settings ->> 'custodian_id', s.user_id::text
 FROM archive.patients AS s
 JOIN archive.patients_turns AS turn ON turn.turn = (SELECT max(turn) FROM archive.patients_turns)
-WHERE NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = s.user_id);
+WHERE s.user_id IS NOT NULL
+    AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = s.user_id);
 UPDATE archive.patients AS s
 SET user_id = (turn.settings ->> 'custodian_id')::integer
 FROM archive.patients_turns AS turn
-WHERE turn.turn = (SELECT max(turn) FROM archive.patients_turns)
+WHERE turn.turn = (SELECT max(turn) FROM archive.patients_turns) AND s.user_id IS NOT NULL
     AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = s.user_id);
 
 -- == The rows of those natives ==
@@ -2475,6 +2387,18 @@ FROM archive.patients_kept_users AS k
 JOIN archive.patients_map AS m ON m.target_id = k.id
 JOIN archive.patients AS s ON s.id = m.source_id
 WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns);
+
+UPDATE archive.patients_map AS m
+SET row_hash = hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)
+FROM archive.patients AS s
+WHERE s.id = m.source_id
+    AND (m.row_hash IS NULL
+        OR EXISTS (
+            SELECT FROM archive.patients_written_patients AS w
+            WHERE w.turn = (SELECT max(turn) FROM archive.patients_turns) AND w.source_id = m.source_id)
+        OR EXISTS (
+            SELECT FROM archive.patients_decisions AS d
+            WHERE d.turn = (SELECT max(turn) FROM archive.patients_turns) AND d.table_name = 'patients' AND d.row_id = m.source_id::text));
 
 -- == Subjects leave users; foreign keys to it stand aside meanwhile and come back as they were ==
 
@@ -2624,7 +2548,7 @@ BEGIN
         WHERE m.kind = 'subject'
     ) THEN
         RAISE EXCEPTION USING ERRCODE = 'RK002',
-            MESSAGE = format('11 Down does not add up: %s rows of patients, %s pairs, or a subject that stayed in users.', sources, pairs),
+            MESSAGE = format('0011 Down does not add up: %s rows of patients, %s pairs, or a subject that stayed in users.', sources, pairs),
             HINT = 'Nothing was changed. This is a defect of the refactor: please report it.';
     END IF;
     UPDATE archive.patients_turns

@@ -84,7 +84,7 @@ def write_files(directory: Path, files: Mapping[str, str]) -> Path:
     """
     directory.mkdir(exist_ok=True)
     for name, text in files.items():
-        if "+goose" not in text:
+        if "+goose Up" not in text:
             up, _, down = text.partition("\n----\n")
             text = f"-- +goose Up\n{up}\n\n-- +goose Down\n{down or 'SELECT 1;'}\n"  # noqa: PLW2901
         (directory / name).write_text(text)

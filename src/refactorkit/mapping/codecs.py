@@ -17,7 +17,7 @@ from refactorkit.mapping.model import (
     SplitLast,
     Values,
 )
-from refactorkit.mapping.sql import identifier, literal
+from refactorkit.mapping.sql import any_text, identifier, literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +121,7 @@ def _functions(mapping: Mapping, column: Column) -> list[Function]:
 
 def _cases(table: dict[str, str], *, otherwise: str | None) -> str:
     cases = "".join(
-        f"\n        WHEN {literal(value)} THEN {literal(image)}" for value, image in table.items()
+        f"\n        WHEN {any_text(value)} THEN {any_text(image)}" for value, image in table.items()
     )
     end = f"\n        ELSE {otherwise}" if otherwise else ""
     return f"CASE value{cases}{end}\n    END"

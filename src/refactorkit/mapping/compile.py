@@ -5,6 +5,7 @@ The text depends on the mapping alone, so that the file that is checked in can b
 
 import hashlib
 import json
+from typing import Any
 
 import jinja2
 
@@ -22,10 +23,17 @@ _INTEGERS = {
 
 def compile_migration(mapping: Mapping) -> str:
     """Return the migration's text: both directions, formatted, ending in a newline."""
+    text = environment(mapping).get_template("migration.sql.j2").render()
+    lines = (line.rstrip() for line in text.splitlines())
+    return "\n".join(_without_runs_of_blank_lines(lines)) + "\n"
+
+
+def environment(mapping: Mapping) -> jinja2.Environment:
+    """Return the templates with everything that they need of one mapping."""
     expressions = Expressions(mapping)
     id_type = mapping.source.columns[mapping.source.key].type
     id_range, id_multirange, id_limit = _INTEGERS[id_type]
-    environment = jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.PackageLoader("refactorkit.mapping"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -33,7 +41,7 @@ def compile_migration(mapping: Mapping) -> str:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - SQL, whose values go through `lit` and `q`
     )
-    environment.filters |= {
+    made.filters |= {
         "q": identifier,
         "lit": literal,
         "added": _added,
@@ -42,7 +50,7 @@ def compile_migration(mapping: Mapping) -> str:
         "default_again": _default_again,
         "on_delete": lambda action: "" if action == "NO ACTION" else f" ON DELETE {action}",
     }
-    environment.globals |= {
+    made.globals |= {
         "m": mapping,
         "n": mapping.name,
         "S": mapping.source.table,
@@ -65,19 +73,16 @@ def compile_migration(mapping: Mapping) -> str:
         "structure_hash": structure_hash(mapping),
         "mapping_json": canonical_json(mapping),
     }
-    environment.globals |= {
+    made.globals |= {
         name: getattr(expressions, name) for name in dir(expressions) if not name.startswith("_")
     }
-    text = environment.get_template("migration.sql.j2").render()
-    lines = (line.rstrip() for line in text.splitlines())
-    return "\n".join(_without_runs_of_blank_lines(lines)) + "\n"
+    return made
 
 
 def canonical_json(mapping: Mapping) -> str:
-    """Return the mapping as JSON: one text for one meaning."""
-    return json.dumps(
-        mapping.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, separators=(",", ":")
-    )
+    """Return the mapping as JSON in the order of its file, a line for each part of it."""
+    document = mapping.model_dump(mode="json", exclude_defaults=True)
+    return _lines(document, depth=2)
 
 
 def mapping_hash(mapping: Mapping) -> str:
@@ -95,8 +100,18 @@ def structure_hash(mapping: Mapping) -> str:
     for column in document["column"]:
         for name in ("forward", "back", "min", "max"):
             column.pop(name, None)
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    text = json.dumps(document, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _lines(value: Any, *, depth: int) -> str:
+    """Return JSON whose outer ``depth`` levels stand on lines of their own."""
+    if depth and isinstance(value, dict):
+        members = (f"{json.dumps(key)}: {_lines(v, depth=depth - 1)}" for key, v in value.items())
+        return "{\n" + ",\n".join(members) + "}"
+    if depth and isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        return "[\n" + ",\n".join(_lines(item, depth=depth - 1) for item in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _added(column: Definition) -> str:

@@ -91,6 +91,20 @@ class Expressions:
         return [name for name in self.mapping.target.columns if name in named]
 
     @property
+    def native_added(self) -> list[str]:
+        """The new version's columns that a native is given back, all but the flag of rights."""
+        rights = self.mapping.native.rights
+        return [name for name in self.mapping.target.adds if not rights or name != rights.flag]
+
+    @property
+    def checked_when_given_back(self) -> list[str]:
+        """The columns of a subject given back that are the same whoever else is there."""
+        others = {name for name, _ in self.templates} | set(self.self_references)
+        if self.templates:
+            others.add(self.mapping.native.login or "")
+        return [name for name in self.all_columns if name not in others]
+
+    @property
     def native_restored(self) -> list[str]:
         """The columns that the next Up gives back to a native."""
         return [*self.native_columns, *self.mapping.target.adds]

@@ -52,7 +52,8 @@ def kept_tables(mapping: Mapping) -> tuple[str, ...]:
     source, target = mapping.source.table, mapping.target.table
     names = [*KEPT_TABLES, f"kept_{target}", f"written_{source}", f"withheld_{source}"]
     native = mapping.native
-    if native.login or native.rights or mapping.target.foreign_keys:
+    own = any(fk.references == target for fk in mapping.target.foreign_keys)
+    if native.login or native.rights or own:
         names.append(f"written_{target}")
     names += [f"kept_{d.table}" for d in mapping.dependant]
     names += [f"kept_{t.table}" for t in mapping.table]

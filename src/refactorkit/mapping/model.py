@@ -4,50 +4,36 @@ The models forbid what they do not know. What concerns several parts at once (a 
 a target that is mapped once, an inverse) is checked by ``refactorkit.mapping.check``.
 """
 
-import re
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
-    StringConstraints,
+    Tag,
+    model_serializer,
     model_validator,
 )
 
-Scalar: TypeAlias = str | bool | int
+from refactorkit.mapping.column_types import parse_column
+from refactorkit.mapping.texts import (
+    Constant,
+    Expression,
+    FileName,
+    Identifier,
+    Prefix,
+    TemplateText,
+    Value,
+    scalar,
+)
 
-Identifier = Annotated[
-    str,
-    StringConstraints(pattern=r"^[a-z_][a-z0-9_]*$", max_length=63, strict=True),
-]
-Prefix = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=24, strict=True)]
-FileName = Annotated[
-    str, StringConstraints(pattern=r"^[0-9]{4,}_[a-z0-9_]+\.sql$", max_length=120, strict=True)
-]
-
-
-def _one_expression(text: str) -> str:
-    """Refuse what could end or hide a statement: a mapping is compiled into SQL."""
-    for forbidden in (";", "--", "/*", "$$", "\n", "\\"):
-        if forbidden in text:
-            raise ValueError(f"an expression may not contain {forbidden!r}")
-    return text
-
-
-Expression = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=500, strict=True),
-    AfterValidator(_one_expression),
-]
+Names = Annotated[list[Identifier], Field(min_length=1)]
 OnDelete = Literal["NO ACTION", "RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT"]
 
-_DEFINITION = re.compile(
-    r"^(?P<type>[a-z][a-z0-9_ ]*(?:\([0-9]+(?:,[0-9]+)?\))?(?: [a-z ]+)?(?:\[\])?)"
-    r"(?P<not_null> NOT NULL)?"
-    r"(?: (?:(?P<serial>serial)|DEFAULT (?P<default>.+)))?$"
-)
+
+Scalar = Annotated[str | bool | int, BeforeValidator(scalar)]
 
 
 class _Part(BaseModel):
@@ -77,28 +63,24 @@ class Definition(_Part):
     @classmethod
     def _parse(cls, value: Any) -> Any:
         """Take ``"type [NOT NULL] [DEFAULT …| serial]"`` or ``{is = …, existing = …}``."""
-        existing = None
-        if isinstance(value, dict) and "is" in value:
-            unknown = set(value) - {"is", "existing"}
-            if unknown:
-                raise ValueError(
-                    f"unknown key {sorted(unknown)[0]!r}; a column has `is`, `existing`"
-                )
-            existing, value = value.get("existing"), value["is"]
-        if not isinstance(value, str):
+        if isinstance(value, Definition):
             return value
-        match = _DEFINITION.match(value)
-        if match is None:
-            raise ValueError(
-                "a column is written as: type [NOT NULL] [DEFAULT expression | serial]"
-            )
-        return {
-            "type": match["type"].strip(),
-            "not_null": bool(match["not_null"]),
-            "default": match["default"],
-            "serial": bool(match["serial"]),
-            "existing": existing,
-        }
+        document = value if isinstance(value, dict) else {"is": value}
+        unknown = sorted(set(document) - {"is", "existing"})
+        if unknown:
+            raise ValueError(f"unknown key {unknown[0]!r}: a column has `is` and `existing`")
+        text = document.get("is")
+        if not isinstance(text, str):
+            raise ValueError("a column is a text, or a table with `is` (a text) and `existing`")  # noqa: TRY004
+        return {**parse_column(text), "existing": document.get("existing")}
+
+    @model_serializer(mode="plain")
+    def _text(self) -> str | dict[str, str]:
+        """Return the column as a mapping file writes it."""
+        default = "serial" if self.serial else self.default and f"DEFAULT {self.default}"
+        parts = [self.type, "NOT NULL" if self.not_null else "", default]
+        text = " ".join(part for part in parts if part)
+        return text if self.existing is None else {"is": text, "existing": self.existing}
 
     @property
     def existing_value(self) -> str:
@@ -139,16 +121,14 @@ class Target(_Part):
     defaults: dict[Identifier, Expression] = {}
     adds: Columns = {}
     checks: dict[Identifier, Expression] = {}
-    indexes: dict[Identifier, list[Identifier]] = {}
+    indexes: dict[Identifier, Names] = {}
     foreign_keys: list[ForeignKey] = []
 
 
 class Template(_Part):
     """A text with the source's key in it, such as ``patient-{id}@unclaimed.invalid``."""
 
-    template: Annotated[
-        str, StringConstraints(pattern=r"^[^{}'\\]*\{id\}[^{}'\\]*$", max_length=200)
-    ]
+    template: TemplateText
 
     @property
     def before(self) -> str:
@@ -167,7 +147,18 @@ class Copied(_Part):
     column: Identifier
 
 
-SubjectValue: TypeAlias = Scalar | Template | Copied
+def _kind_of_value(value: object) -> str:
+    if isinstance(value, Template) or (isinstance(value, dict) and "template" in value):
+        return "template"
+    return "column" if isinstance(value, Copied | dict) else "constant"
+
+
+SubjectValue = Annotated[
+    Annotated[Scalar, Tag("constant")]
+    | Annotated[Template, Tag("template")]
+    | Annotated[Copied, Tag("column")],
+    Discriminator(_kind_of_value),
+]
 
 
 class SplitLast(_Part):
@@ -185,8 +176,8 @@ class Values(_Part):
     source: Identifier
     codec: Literal["values"]
     target: Identifier
-    forward: dict[str, str]
-    back: dict[str, str]
+    forward: Annotated[dict[Value, Value], Field(min_length=1)]
+    back: Annotated[dict[Value, Value], Field(min_length=1)]
     profile: bool = False
 
 
@@ -257,11 +248,11 @@ class Dependant(_Part):
     """A table of both versions that points at the target: its rows follow a subject."""
 
     table: Identifier
-    key: Annotated[list[Identifier], Field(min_length=1)]
+    key: Names
     column: Identifier
     foreign_key: Identifier
     on_delete: OnDelete = "NO ACTION"
-    unique: list[list[Identifier]] = []
+    unique: list[Names] = []
     foreign_keys: list[ForeignKey] = []
 
 
@@ -275,7 +266,7 @@ class NewTable(_Part):
     on_delete: OnDelete = "NO ACTION"
     columns: Columns
     checks: dict[Identifier, Expression] = {}
-    indexes: dict[Identifier, list[Identifier]] = {}
+    indexes: dict[Identifier, Names] = {}
 
 
 class Rights(_Part):
@@ -283,8 +274,8 @@ class Rights(_Part):
 
     flag: Identifier
     column: Identifier
-    value: str
-    without_flag: str
+    value: Constant
+    without_flag: Constant
 
 
 class Native(_Part):
@@ -294,7 +285,7 @@ class Native(_Part):
     named_by: Identifier | None = None
     login: Identifier | None = None
     rights: Rights | None = None
-    deleted: dict[Identifier, str] = {}
+    deleted: dict[Identifier, Constant] = {}
 
     @model_validator(mode="after")
     def _name_needs_both(self) -> Self:

@@ -1,0 +1,127 @@
+"""The checks of ``verify``: archive, pairs and living tables against each other, as queries.
+
+The expected values are computed by the archive's own functions, that is by the mapping that Up ran
+with. Blind spots: in version 11 a link row says only whom it belongs to now (that it belonged to
+the same person before is what ``drill`` shows); the fingerprints are 64 bits wide and guard
+against accidents, not against people.
+"""
+
+from dataclasses import dataclass
+
+from refactorkit.mapping.compile import environment
+from refactorkit.mapping.model import Mapping
+from refactorkit.migrations.model import Direction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One comparison.
+
+    Attributes:
+        name: what is compared with what.
+        rows: a query that counts the rows looked at (one row, one column).
+        differences: a query that gives each difference as table, row id, column, what.
+        is_edit: a difference may be the application's own later write.
+    """
+
+    name: str
+    rows: str
+    differences: str
+    is_edit: bool = False
+
+
+def checks(mapping: Mapping, after: Direction) -> tuple[Check, ...]:
+    """Return the checks for a database whose last turn of this refactor was ``after``."""
+    template = environment(mapping).get_template("verify.sql.j2").make_module
+    queries = template(
+        {"last_down": f"(SELECT max(turn) FROM archive.{mapping.name}_turns"
+                      " WHERE direction = 'down')"}
+    )  # fmt: skip
+    name, source, target = mapping.name, mapping.source, mapping.target
+    pairs = f"SELECT count(*) FROM archive.{name}_map"
+    subjects = f"{pairs} WHERE kind = 'subject'"
+    kept = f"SELECT count(*) FROM archive.{name}_kept_{target.table}"
+    q = queries
+    up = after is Direction.UP
+    schema = "archive" if up else "public"
+    made = [
+        Check(
+            name=f"rows of {source.table} and pairs",
+            rows=pairs,
+            differences=q.pair_of_each_row(schema),
+            is_edit=not up,
+        ),
+        Check(
+            name=f"fingerprints of {source.table}",
+            rows=pairs,
+            differences=q.fingerprints(schema),
+            is_edit=not up,
+        ),
+    ]
+    if up:
+        made += [
+            Check(name="subjects are there", rows=pairs, differences=q.living(), is_edit=True),
+            Check(
+                name="columns of subjects", rows=subjects, differences=q.subjects(), is_edit=True
+            ),
+            Check(
+                name="columns of subjects given back",
+                rows=f"{kept} WHERE refactorkit_kind = 'subject'",
+                differences=q.subjects_given_back(),
+                is_edit=True,
+            ),
+            Check(
+                name="columns of natives given back",
+                rows=f"{kept} WHERE refactorkit_kind = 'native'",
+                differences=q.natives_given_back(),
+                is_edit=True,
+            ),
+        ]
+    else:
+        withheld = f"SELECT count(*) FROM archive.{name}_withheld_{source.table}"
+        made += [
+            Check(name="subjects have left", rows=subjects, differences=q.lingering()),
+            Check(name="withheld rows stay away", rows=withheld, differences=q.withheld()),
+            Check(name="bases of what is kept", rows=kept, differences=q.bases()),
+        ]
+    for link in mapping.link:
+        owner = ("public", target.table, target.key) if up else ("public", source.table, source.key)
+        column = link.becomes if up else link.column
+        made.append(
+            Check(
+                name=f"links of {link.table}",
+                rows=f"SELECT count(*) FROM public.{link.table}",
+                differences=q.link_rows(link.table, link.key, column, *owner),
+            )
+        )
+    made += [
+        Check(name="sequences", rows="SELECT 2", differences=q.sequences(schema)),
+        Check(
+            name="triggers",
+            rows=f"SELECT count(*) FROM archive.{name}_triggers",
+            differences=q.switched_off(),
+        ),
+        Check(
+            name="foreign keys of the archive",
+            rows="SELECT count(*) FROM pg_constraint WHERE contype = 'f'",
+            differences=q.archive_keys(),
+        ),
+        Check(
+            name="rights in the archive",
+            rows="SELECT count(*) FROM pg_class WHERE relnamespace = 'archive'::regnamespace",
+            differences=q.archive_rights(),
+        ),
+    ]
+    return tuple(made)
+
+
+def unmapped_query(mapping: Mapping, after: Direction) -> str | None:
+    """Return a query of column and number of values without a forward image, or None.
+
+    Such values are no difference: they stay in the archive and come back as they were.
+    """
+    if not any(column.codec in ("values", "range") for column in mapping.column):
+        return None
+    schema = "archive" if after is Direction.UP else "public"
+    module = environment(mapping).get_template("verify.sql.j2").make_module({"last_down": ""})
+    return str(module.unmapped(schema))

@@ -1,0 +1,77 @@
+"""The refactors that a database has run, as its archive tells."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import sql
+from pydantic import ValidationError
+
+from refactorkit.mapping.compile import structure_hash
+from refactorkit.mapping.model import Mapping
+from refactorkit.migrations.model import Direction
+from refactorkit.postgres.connection import Connection
+
+_TURN_COLUMNS = ("turn", "direction", "at", "mapping", "structure_hash", "counts")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """The last Up or Down of one refactor.
+
+    Attributes:
+        name: the refactor's prefix in the archive.
+        number: from 1, over both directions.
+        direction: which of the two it was.
+        at: when, with a time zone.
+        counts: what the migration counted, by name.
+        mapping: what it ran with; None where this program cannot read it, or would compile
+            something else from it.
+    """
+
+    name: str
+    number: int
+    direction: Direction
+    at: datetime
+    counts: dict[str, int]
+    mapping: Mapping | None
+
+
+def last_turns(connection: Connection) -> tuple[Turn, ...]:
+    """Return the last turn of every refactor that left a log in schema archive, by name."""
+    found = connection.execute(
+        "SELECT c.relname FROM pg_catalog.pg_class AS c"
+        " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = 'archive' AND c.relkind = 'r' AND right(c.relname, 6) = '_turns'"
+        " AND ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute AS a"
+        " WHERE a.attrelid = c.oid AND a.attnum > 0) @> %s ORDER BY 1",
+        (list(_TURN_COLUMNS),),
+    ).fetchall()
+    turns = (_last_turn(connection, table) for (table,) in found)
+    return tuple(turn for turn in turns if turn is not None)
+
+
+def _last_turn(connection: Connection, table: str) -> Turn | None:
+    row: Any = connection.execute(
+        sql.SQL(
+            "SELECT turn, direction, at, mapping::text, structure_hash, counts FROM {}"
+            " ORDER BY turn DESC LIMIT 1"
+        ).format(sql.Identifier("archive", table))
+    ).fetchone()
+    if row is None:
+        return None
+    number, direction, at, text, stored_hash, counts = row
+    try:
+        mapping: Mapping | None = Mapping.model_validate_json(text)
+    except ValidationError:
+        mapping = None
+    if mapping is not None and structure_hash(mapping) != stored_hash:
+        mapping = None
+    return Turn(
+        name=table.removesuffix("_turns"),
+        number=number,
+        direction=Direction(direction),
+        at=at,
+        counts=counts,
+        mapping=mapping,
+    )
