@@ -19,12 +19,18 @@ class Statement:
     """One piece of SQL that is sent to the server in one message.
 
     Attributes:
-        text: the SQL, trimmed, with its semicolon, environment variables already put in.
+        text: the SQL, trimmed, with its semicolon, environment variables already put in. Bytes of
+            the file that are no UTF-8 stand as lone surrogates (Python's ``surrogateescape``).
         line: the number (from 1) of its first line in the file.
     """
 
     text: str
     line: int
+
+    @property
+    def data(self) -> bytes:
+        """The bytes to send: those of the file, also where they are no UTF-8."""
+        return self.text.encode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +40,13 @@ class Script:
     Attributes:
         statements: what to run, possibly nothing.
         error: one sentence with the line, or None where the direction was read without error.
+        line: the number (from 1) of the line that begins the block, ``-- +goose Up`` or
+            ``-- +goose Down``; None where the file has no such line, or it was not reached.
     """
 
     statements: tuple[Statement, ...] = ()
     error: str | None = None
+    line: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
