@@ -1,0 +1,120 @@
+"""The tables of one version, as dicts, and what either version cannot hold."""
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+from tests.support.model.columns import PERSON, TABLES, Row
+
+# A row's primary key: the id, or user and clinic.
+Key = int | tuple[int, int]
+Table = dict[Key, Row]
+
+
+class RestrictedError(Exception):
+    """Version 10 and 11 both forbid to delete a user who created another."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Who a patient is in users: a subject of Up's making, or a native who is shown as a patient."""
+
+    user: int
+    native: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Withheld:
+    """A patient whom version 10 does not see, for the account was softly deleted in version 11."""
+
+    row: Row
+    pair: Pair
+    base: Row
+
+
+@dataclass(kw_only=True)
+class Complement:
+    """What the present version has no place for."""
+
+    pairs: dict[int, Pair] = field(default_factory=dict)
+    # While version 11 runs: the patients rows, and what each pair's user held when it was last in
+    # step with its patient.
+    patients: Table = field(default_factory=dict)
+    base: dict[int, Row] = field(default_factory=dict)
+    # Users who are known to version 10 of its own: not made in version 11, or let in by 10 since.
+    trusted: set[int] = field(default_factory=set)
+    # While version 10 runs: version 11 as Down found it, and version 10 as Down left it.
+    kept_users: Table = field(default_factory=dict)
+    kept_base: dict[int, Row] = field(default_factory=dict)
+    kept_assessments: Table = field(default_factory=dict)
+    kept_tokens: Table = field(default_factory=dict)
+    kept_memberships: Table = field(default_factory=dict)
+    kept_notifications: Table = field(default_factory=dict)
+    written_users: Table = field(default_factory=dict)
+    written_patients: Table = field(default_factory=dict)
+    withheld: dict[int, Withheld] = field(default_factory=dict)
+    withheld_assessments: Table = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class World:
+    """A database: its version, its rows, its complement, and every id that was ever seen."""
+
+    version: int = 10
+    tables: dict[str, Table] = field(default_factory=lambda: {name: {} for name in TABLES[10]})
+    complement: Complement = field(default_factory=Complement)
+    used: dict[str, set[int]] = field(default_factory=lambda: {"users": set(), "patients": set()})
+
+    def copy(self) -> "World":
+        """Return a world of its own."""
+        return deepcopy(self)
+
+    def __getitem__(self, table: str) -> Table:
+        return self.tables[table]
+
+    @property
+    def person(self) -> str:
+        """The column of assessments that says whose it is."""
+        return PERSON[self.version]
+
+    def subjects(self) -> set[int]:
+        """Return the ids of the users whom Up made."""
+        return {pair.user for pair in self.complement.pairs.values() if not pair.native}
+
+    def natives(self) -> set[int]:
+        """Return the ids of the users who are nobody's subject."""
+        return set(self["users"]) - self.subjects()  # type: ignore[return-value]
+
+    def put(self, table: str, key: Key, row: Row) -> None:
+        """Insert or replace a row."""
+        assert tuple(row) == TABLES[self.version][table], (table, tuple(row))
+        self.tables[table][key] = row
+        if table in self.used and isinstance(key, int):
+            self.used[table].add(key)
+
+    def change(self, table: str, key: Key, values: Row) -> None:
+        """Update columns of a row."""
+        assert set(values) <= set(TABLES[self.version][table])
+        self.tables[table][key].update(values)
+
+    def remove(self, table: str, key: Key) -> None:
+        """Delete a row and, as the foreign keys say, what hangs on it.
+
+        Raises:
+            RestrictedError: when another user was created by this one.
+        """
+        if table == "users":
+            if any(u["created_by"] == key for k, u in self["users"].items() if k != key):
+                raise RestrictedError
+            owned = "patients" if self.version == 10 else "notification_queue"
+            self._remove_where(owned, "user_id", key)
+            self._remove_where("refresh_tokens", "user_id", key)
+            self._remove_where("user_clinics", "user_id", key)
+        if (table, self.person) in {("users", "user_id"), ("patients", "patient_id")}:
+            self._remove_where("assessments", self.person, key)
+        if table == "clinics":
+            self._remove_where("user_clinics", "clinic_id", key)
+        del self.tables[table][key]
+
+    def _remove_where(self, table: str, column: str, value: Key) -> None:
+        for key in [k for k, row in self.tables[table].items() if row[column] == value]:
+            self.remove(table, key)
