@@ -38,6 +38,8 @@ BEGIN
     PERFORM set_config('work_mem', greatest(pg_size_bytes(current_setting('work_mem')) / 1024, 65536)::text, true);
     PERFORM set_config('maintenance_work_mem',
         greatest(pg_size_bytes(current_setting('maintenance_work_mem')) / 1024, 262144)::text, true);
+    -- ANALYZE under the lock need not be as fine as autovacuum's, which follows.
+    PERFORM set_config('default_statistics_target', '30', true);
 
     SELECT string_agg(t, ', ') INTO missing
     FROM unnest(ARRAY['public.users', 'public.patients', 'public.assessments', 'public.refresh_tokens', 'public.user_clinics']) AS t
@@ -80,6 +82,7 @@ DECLARE
     me CONSTANT oid := (SELECT r.oid FROM pg_roles AS r WHERE r.rolname = current_user);
     refusals text[] := '{}';
     found bigint;
+    reach numeric;
     listed text;
 BEGIN
     -- The columns are as the mapping knows them. A column that someone added is carried along; it must
@@ -159,6 +162,10 @@ BEGIN
         WHERE actual.t = ANY (ARRAY['public.patients', 'public.users']::regclass[])
             AND actual.def LIKE '%NOT NULL'
             AND NOT EXISTS (SELECT FROM known WHERE known.t = actual.t AND known.c = actual.c)
+        UNION ALL
+        SELECT format('%s.%s is GENERATED ALWAYS AS IDENTITY: its values could not be given back', a.attrelid::regclass, a.attname)
+        FROM pg_attribute AS a
+        WHERE a.attrelid = ANY (ARRAY['public.patients', 'public.users']::regclass[]) AND a.attidentity = 'a' AND NOT a.attisdropped
         ORDER BY 1
     );
 
@@ -275,10 +282,10 @@ BEGIN
                     AND d.refclassid = 'pg_class'::regclass AND d.refobjid = to_regclass(e.t)
                     AND a.attname = e.c AND d.deptype = 'a')
         UNION ALL
-        SELECT format('sequence %s must have CACHE 1, a positive INCREMENT and NO CYCLE', s.seqrelid::regclass)
+        SELECT format('sequence %s must have CACHE 1, a positive INCREMENT, NO CYCLE and no MAXVALUE of its own', s.seqrelid::regclass)
         FROM pg_sequence AS s
         WHERE s.seqrelid = ANY (ARRAY[to_regclass('public.users_id_seq'), to_regclass('public.patients_id_seq')])
-            AND (s.seqcache <> 1 OR s.seqincrement < 1 OR s.seqcycle)
+            AND (s.seqcache <> 1 OR s.seqincrement < 1 OR s.seqcycle OR s.seqmax < 2147483647)
         ORDER BY 1
     );
 
@@ -416,14 +423,14 @@ BEGIN
             UNION ALL
             SELECT format('%s is there, and is not a table of this refactor', c.oid::regclass)
             FROM pg_class AS c
-            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
+            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
                 AND (c.relkind <> 'r' OR c.relrowsecurity OR c.relhasrules OR EXISTS (
                     SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent)))
             UNION ALL
             SELECT format('trigger %I on %s, which is the archive''s own', t.tgname, t.tgrelid::regclass)
             FROM pg_trigger AS t
             WHERE NOT t.tgisinternal
-                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
+                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
         );
     END IF;
 
@@ -457,19 +464,35 @@ BEGIN
         -- Every id that is in use or was, and those that are yet to be given, must fit the type.
         SELECT greatest(
                 (SELECT last_value FROM public.users_id_seq), (SELECT last_value FROM public.patients_id_seq),
-                (SELECT max(id) FROM public.users), (SELECT max(id) FROM public.patients))
+                (SELECT max(id) FROM public.users), (SELECT max(id) FROM public.patients))::numeric
             + (SELECT count(*) FROM public.patients AS s
                 WHERE s.id <= greatest((SELECT last_value FROM public.users_id_seq),
                     (SELECT max(id) FROM public.users)))
-        INTO found;
-        IF found >= 2147483647 - 1000 THEN
-            refusals := refusals || format('ids would reach %s, and integer ends at 2147483647 (1000 are kept free)', found);
+        INTO reach;
+        IF reach >= 2147483647 - 1000 THEN
+            refusals := refusals || format('ids would reach %s, and integer ends at 2147483647 (1000 are kept free)', reach);
         END IF;
         IF to_regclass('archive.patients_turns') IS NOT NULL THEN
             SELECT count(*) INTO found FROM archive.patients_turns
             WHERE turn = (SELECT max(turn) FROM archive.patients_turns) AND direction = 'up';
             IF found > 0 THEN
                 refusals := refusals || 'archive.patients_turns says that Up ran last, and the tables say that it did not'::text;
+            END IF;
+            -- A subject returns under its own id, which a sequence that was set back may have given away.
+            SELECT count(*), string_agg(x.id::text, ', ' ORDER BY x.id) FILTER (WHERE x.n <= 10) INTO found, listed
+            FROM (
+                SELECT t.id AS id, row_number() OVER (ORDER BY t.id) AS n
+                FROM (
+                    SELECT target_id FROM archive.patients_map WHERE kind = 'subject'
+                    UNION ALL
+                    SELECT refactorkit_target_id FROM archive.patients_withheld_patients
+                    WHERE refactorkit_kind = 'subject' AND refactorkit_reason = 'soft'
+                ) AS p
+                JOIN public.users AS t ON t.id = p.target_id
+            ) AS x;
+            IF found > 0 THEN
+                refusals := refusals || format('%s rows of public.users have the id of a subject that is to return: id %s%s',
+                    found, listed, CASE WHEN found > 10 THEN ', ...' ELSE '' END);
             END IF;
         END IF;
     END IF;
@@ -517,6 +540,14 @@ CREATE TABLE IF NOT EXISTS archive.patients_map (
     renumbered boolean NOT NULL GENERATED ALWAYS AS (source_id <> target_id) STORED
 );
 
+-- Pairs that are no more: their ids are never given to anybody else.
+CREATE TABLE IF NOT EXISTS archive.patients_past (
+    turn integer NOT NULL,
+    source_id integer NOT NULL,
+    target_id integer NOT NULL,
+    PRIMARY KEY (turn, source_id)
+);
+
 -- Every decision in which a value, or a row, gave way: where, by which rule, and both values.
 CREATE TABLE IF NOT EXISTS archive.patients_decisions (
     turn integer NOT NULL,
@@ -530,12 +561,64 @@ CREATE TABLE IF NOT EXISTS archive.patients_decisions (
     PRIMARY KEY (turn, table_name, row_id, column_name, rule)
 );
 
+-- What Down made of the columns that it changes in natives: the base for the next Up.
+CREATE TABLE IF NOT EXISTS archive.patients_written_users (
+    turn integer NOT NULL,
+    target_id integer NOT NULL,
+    role text,
+    is_active boolean,
+    created_by integer,
+    PRIMARY KEY (turn, target_id)
+);
+
+-- What Down wrote into patients for the rows that are kept: the base for the next Up.
+CREATE TABLE IF NOT EXISTS archive.patients_written_patients (
+    turn integer NOT NULL,
+    source_id integer NOT NULL,
+    target_id integer NOT NULL,
+    name text,
+    menopause_status text,
+    years_menopause integer,
+    bmi numeric(5,2),
+    bp_systolic integer,
+    bp_diastolic integer,
+    activity text,
+    smoking text,
+    hypertension text,
+    heart_disease text,
+    chol integer,
+    ldl integer,
+    hdl integer,
+    triglycerides integer,
+    created_at timestamp with time zone,
+    updated_at timestamp with time zone,
+    family_history boolean,
+    phys_activity boolean,
+    PRIMARY KEY (turn, source_id)
+);
+
+-- patients that version 10 must not see: deleted in version 11, softly or not.
+CREATE TABLE IF NOT EXISTS archive.patients_withheld_patients (
+    refactorkit_turn integer NOT NULL,
+    refactorkit_reason text NOT NULL,
+    refactorkit_kind text NOT NULL,
+    refactorkit_target_id integer NOT NULL,
+    LIKE public.patients,
+    PRIMARY KEY (refactorkit_turn, id)
+);
+
 -- Triggers that are switched off for the length of this transaction; empty outside it.
 CREATE TABLE IF NOT EXISTS archive.patients_triggers (
     table_id oid NOT NULL,
     trigger_name name NOT NULL,
     state "char" NOT NULL,
     PRIMARY KEY (table_id, trigger_name)
+);
+
+-- Indexes that are rebuilt after the subjects' insert; empty outside this transaction.
+CREATE TABLE IF NOT EXISTS archive.patients_indexes (
+    index_name name PRIMARY KEY,
+    definition text NOT NULL
 );
 
 -- The columns that a keeping table and a living one share, for a row to be copied whole.
@@ -567,14 +650,14 @@ BEGIN
     LOOP
         EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s', keeper, a.attname, a.type);
     END LOOP;
+    -- A keeper keeps whatever there is: it demands no value outside its key.
     FOR a IN
         SELECT k.attname
         FROM pg_attribute AS k
         WHERE k.attrelid = keeper AND k.attnum > 0 AND NOT k.attisdropped AND k.attnotnull
-            AND NOT starts_with(k.attname, 'refactorkit_')
             AND NOT EXISTS (
-                SELECT FROM pg_attribute AS l
-                WHERE l.attrelid = live AND l.attname = k.attname AND NOT l.attisdropped)
+                SELECT FROM pg_index AS x WHERE x.indrelid = keeper AND x.indisprimary AND k.attnum = ANY (x.indkey))
+            AND NOT starts_with(k.attname, 'refactorkit_')
     LOOP
         EXECUTE format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL', keeper, a.attname);
     END LOOP;
@@ -677,7 +760,7 @@ ALTER SEQUENCE public.users_id_seq OWNED BY public.users.id;
 ALTER SEQUENCE public.patients_id_seq OWNED BY public.patients.id;
 
 INSERT INTO archive.patients_turns (
-    turn, direction, version, structure_hash, mapping_hash, mapping, settings, target_used, source_used, ids_after, natives
+    turn, direction, version, structure_hash, mapping_hash, mapping, settings, target_used, source_used, ids_after, natives, counts
 )
 SELECT
     coalesce((SELECT max(turn) FROM archive.patients_turns), 0) + 1,
@@ -748,26 +831,43 @@ SELECT
     used.target,
     used.source,
     greatest(used.target, used.source),
-    coalesce(natives.ids, '{}')
+    coalesce(natives.ids, '{}'),
+    jsonb_build_object('natives', natives.n)
 FROM (
     SELECT
         greatest(
+            (SELECT max(ids_after) FROM archive.patients_turns),
+            (SELECT max(target_id) FROM archive.patients_map),
+            (SELECT max(refactorkit_target_id) FROM archive.patients_withheld_patients),
             (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM public.users_id_seq),
             (SELECT max(id) FROM public.users)
         ) AS target,
         greatest(
+            (SELECT max(ids_after) FROM archive.patients_turns),
+            (SELECT max(source_id) FROM archive.patients_map),
             (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM public.patients_id_seq),
             (SELECT max(id) FROM public.patients)
         ) AS source
 ) AS used
 CROSS JOIN (
-    SELECT range_agg(int4range(id, id, '[]')) AS ids FROM public.users
+    -- Who was made in version 11 and could not log in since is no native of version 10.
+    SELECT
+        count(*) AS n,
+        range_agg(int4range(t.id, t.id, '[]')) FILTER (WHERE t.is_active OR made.target_id IS NULL) AS ids
+    FROM public.users AS t
+    LEFT JOIN (
+        SELECT b.target_id
+        FROM archive.patients_written_users AS b
+        JOIN archive.patients_turns AS down ON down.turn = b.turn
+        WHERE b.turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND NOT b.is_active AND NOT b.target_id <@ down.natives
+    ) AS made ON made.target_id = t.id
 ) AS natives;
 
 SELECT setval(s.sequence, t.ids_after)
 FROM archive.patients_turns AS t
 CROSS JOIN (VALUES ('public.users_id_seq'::regclass), ('public.patients_id_seq'::regclass)) AS s (sequence)
-WHERE t.turn = (SELECT max(turn) FROM archive.patients_turns) AND t.ids_after > 0;
+JOIN pg_sequence AS q ON q.seqrelid = s.sequence
+WHERE t.turn = (SELECT max(turn) FROM archive.patients_turns) AND t.ids_after >= q.seqmin;
 
 -- Triggers stay quiet while we write: each is switched off, and comes back in the state that it had.
 
@@ -858,52 +958,6 @@ CREATE TABLE IF NOT EXISTS archive.patients_kept_users (
     LIKE public.users,
     PRIMARY KEY (refactorkit_turn, id)
 );
-
--- What Down made of the columns that it changes in natives: the base for the next Up.
-CREATE TABLE IF NOT EXISTS archive.patients_written_users (
-    turn integer NOT NULL,
-    target_id integer NOT NULL,
-    role text,
-    is_active boolean,
-    created_by integer,
-    PRIMARY KEY (turn, target_id)
-);
-
--- What Down wrote into patients for the rows that are kept: the base for the next Up.
-CREATE TABLE IF NOT EXISTS archive.patients_written_patients (
-    turn integer NOT NULL,
-    source_id integer NOT NULL,
-    target_id integer NOT NULL,
-    name text,
-    menopause_status text,
-    years_menopause integer,
-    bmi numeric(5,2),
-    bp_systolic integer,
-    bp_diastolic integer,
-    activity text,
-    smoking text,
-    hypertension text,
-    heart_disease text,
-    chol integer,
-    ldl integer,
-    hdl integer,
-    triglycerides integer,
-    created_at timestamp with time zone,
-    updated_at timestamp with time zone,
-    family_history boolean,
-    phys_activity boolean,
-    PRIMARY KEY (turn, source_id)
-);
-
--- patients that version 10 must not see: deleted in version 11, softly or not.
-CREATE TABLE IF NOT EXISTS archive.patients_withheld_patients (
-    refactorkit_turn integer NOT NULL,
-    refactorkit_reason text NOT NULL,
-    refactorkit_kind text NOT NULL,
-    refactorkit_target_id integer NOT NULL,
-    LIKE public.patients,
-    PRIMARY KEY (refactorkit_turn, id)
-);
 CREATE TABLE IF NOT EXISTS archive.patients_kept_refresh_tokens (
     refactorkit_turn integer NOT NULL,
     LIKE public.refresh_tokens,
@@ -929,12 +983,16 @@ FROM archive.patients_map AS m
 LEFT JOIN archive.patients AS s ON s.id = m.source_id
 WHERE s.id IS NULL;
 
-DELETE FROM archive.patients_map AS m
-WHERE NOT EXISTS (SELECT FROM archive.patients AS s WHERE s.id = m.source_id);
-
--- A native whose account was deleted in version 10, but not the row that showed them: it needs a new subject.
-DELETE FROM archive.patients_map AS m
-WHERE m.kind = 'native' AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = m.target_id);
+-- The same for the pair of a native whose account was deleted in version 10: what showed them, if it
+-- is still there, needs a new subject.
+WITH gone AS (
+    DELETE FROM archive.patients_map AS m
+    WHERE NOT EXISTS (SELECT FROM archive.patients AS s WHERE s.id = m.source_id)
+        OR (m.kind = 'native' AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = m.target_id))
+    RETURNING m.source_id, m.target_id
+)
+INSERT INTO archive.patients_past (turn, source_id, target_id)
+SELECT (SELECT max(turn) FROM archive.patients_turns), gone.source_id, gone.target_id FROM gone;
 
 -- Those that were withheld because they were softly deleted come back; not where the account was deleted since.
 -- +goose StatementBegin
@@ -960,6 +1018,10 @@ $withheld$;
 -- +goose StatementEnd
 
 -- A new pair for each new row: the same id where no row of users can ever have had it.
+-- An index costs a tenth when it is built at once, so the keys of the pairs are.
+ALTER TABLE archive.patients_map
+    DROP CONSTRAINT IF EXISTS patients_map_pkey,
+    DROP CONSTRAINT IF EXISTS patients_map_target_id_key;
 INSERT INTO archive.patients_map (source_id, target_id, kind, turn, row_hash)
 SELECT
     new.id,
@@ -975,9 +1037,46 @@ FROM (
         AND NOT EXISTS (SELECT FROM archive.patients_map AS m WHERE m.source_id = s.id)
 ) AS new;
 
+ALTER TABLE archive.patients_map
+    ADD CONSTRAINT patients_map_pkey PRIMARY KEY (source_id),
+    ADD CONSTRAINT patients_map_target_id_key UNIQUE (target_id);
+ANALYZE archive.patients_map;
+
 -- == Subjects ==
 
-ANALYZE archive.patients_map;
+-- Where they are more than the rows that users has, its plain indexes are dropped, and built again
+-- from their own definition afterwards. One that is more than its definition stays where it is.
+-- +goose StatementBegin
+DO $indexes$
+DECLARE
+    i record;
+BEGIN
+    DELETE FROM archive.patients_indexes;
+    IF (SELECT count(*) FROM archive.patients_map) < 2 * (SELECT count(*) FROM public.users) THEN
+        RETURN;
+    END IF;
+    PERFORM set_config('default_tablespace', '', true);
+    INSERT INTO archive.patients_indexes (index_name, definition)
+    SELECT c.relname, pg_get_indexdef(c.oid)
+    FROM pg_index AS x
+    JOIN pg_class AS c ON c.oid = x.indexrelid
+    WHERE x.indrelid = 'public.users'::regclass AND x.indisvalid AND x.indisready AND x.indislive
+        AND NOT (x.indisunique OR x.indisexclusion OR x.indisclustered OR x.indisreplident)
+        AND c.reltablespace = 0 AND c.relnamespace = 'public'::regnamespace
+        AND obj_description(c.oid, 'pg_class') IS NULL
+        AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid)
+        AND NOT EXISTS (
+            SELECT FROM pg_depend AS d
+            WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('e', 'x'))
+        AND NOT EXISTS (
+            SELECT FROM pg_attribute AS a
+            WHERE a.attrelid = c.oid AND (coalesce(a.attstattarget, -1) <> -1 OR a.attoptions IS NOT NULL));
+    FOR i IN SELECT index_name FROM archive.patients_indexes LOOP
+        EXECUTE format('DROP INDEX public.%I', i.index_name);
+    END LOOP;
+END
+$indexes$;
+-- +goose StatementEnd
 
 -- Those that nobody touched in version 11: made from their patients row.
 INSERT INTO public.users (
@@ -1214,6 +1313,18 @@ END
 $extra$;
 -- +goose StatementEnd
 
+-- +goose StatementBegin
+DO $indexes$
+DECLARE
+    i record;
+BEGIN
+    FOR i IN SELECT definition FROM archive.patients_indexes ORDER BY index_name LOOP
+        EXECUTE i.definition;
+    END LOOP;
+    DELETE FROM archive.patients_indexes;
+END
+$indexes$;
+-- +goose StatementEnd
 CREATE INDEX IF NOT EXISTS idx_users_account_status ON public.users (account_status);
 CREATE INDEX IF NOT EXISTS idx_users_assessment_reminder ON public.users (reminder_email, last_assessment_reminder_sent);
 CREATE INDEX IF NOT EXISTS idx_users_consent_research ON public.users (consent_research_participation);
@@ -1396,14 +1507,20 @@ WHERE s.id = m.source_id AND (m.row_hash IS NULL OR m.turn < (SELECT max(turn) F
 DO $counts$
 DECLARE
     sources bigint := (SELECT count(*) FROM archive.patients);
-    pairs bigint := (SELECT count(*) FROM archive.patients_map);
-    subjects bigint := (SELECT count(*) FROM archive.patients_map WHERE kind = 'subject');
-    living bigint := (SELECT count(*) FROM archive.patients_map AS m JOIN public.users AS t ON t.id = m.target_id);
+    targets bigint := (SELECT count(*) FROM public.users);
+    natives bigint := (SELECT (counts ->> 'natives')::bigint FROM archive.patients_turns WHERE turn = (SELECT max(turn) FROM archive.patients_turns));
+    pairs bigint;
+    subjects bigint;
+    renumbered bigint;
     acl record;
 BEGIN
-    IF sources <> pairs OR pairs <> living THEN
+    SELECT count(*), count(*) FILTER (WHERE m.kind = 'subject'), count(*) FILTER (WHERE m.renumbered)
+    INTO pairs, subjects, renumbered
+    FROM archive.patients_map AS m;
+    IF sources <> pairs OR targets <> natives + subjects THEN
         RAISE EXCEPTION USING ERRCODE = 'RK002',
-            MESSAGE = format('0011 Up does not add up: %s rows of patients, %s pairs, %s living in users.', sources, pairs, living),
+            MESSAGE = format('0011 Up does not add up: %s rows of patients, %s pairs; %s rows of users, %s natives and %s subjects.',
+                sources, pairs, targets, natives, subjects),
             HINT = 'Nothing was changed. This is a defect of the refactor: please report it.';
     END IF;
     IF EXISTS (
@@ -1415,9 +1532,9 @@ BEGIN
             HINT = 'Nothing was changed. This is a defect of the refactor: please report it.';
     END IF;
     UPDATE archive.patients_turns
-    SET counts = jsonb_build_object(
+    SET counts = counts || jsonb_build_object(
         'sources', sources, 'pairs', pairs, 'subjects', subjects,
-        'renumbered', (SELECT count(*) FROM archive.patients_map WHERE renumbered),
+        'renumbered', renumbered,
         'decisions', (SELECT count(*) FROM archive.patients_decisions WHERE turn = (SELECT max(turn) FROM archive.patients_turns)))
     WHERE turn = (SELECT max(turn) FROM archive.patients_turns);
 
@@ -1468,6 +1585,8 @@ BEGIN
     PERFORM set_config('work_mem', greatest(pg_size_bytes(current_setting('work_mem')) / 1024, 65536)::text, true);
     PERFORM set_config('maintenance_work_mem',
         greatest(pg_size_bytes(current_setting('maintenance_work_mem')) / 1024, 262144)::text, true);
+    -- ANALYZE under the lock need not be as fine as autovacuum's, which follows.
+    PERFORM set_config('default_statistics_target', '30', true);
 
     SELECT string_agg(t, ', ') INTO missing
     FROM unnest(ARRAY['public.users', 'archive.patients', 'public.assessments', 'public.refresh_tokens', 'public.user_clinics', 'public.notification_queue']) AS t
@@ -1512,6 +1631,7 @@ DECLARE
     me CONSTANT oid := (SELECT r.oid FROM pg_roles AS r WHERE r.rolname = current_user);
     refusals text[] := '{}';
     found bigint;
+    reach numeric;
     listed text;
 BEGIN
     -- The columns are as the mapping knows them. A column that someone added is carried along; it must
@@ -1638,6 +1758,10 @@ BEGIN
         WHERE actual.t = ANY (ARRAY['archive.patients']::regclass[])
             AND actual.def LIKE '%NOT NULL'
             AND NOT EXISTS (SELECT FROM known WHERE known.t = actual.t AND known.c = actual.c)
+        UNION ALL
+        SELECT format('%s.%s is GENERATED ALWAYS AS IDENTITY: its values could not be given back', a.attrelid::regclass, a.attname)
+        FROM pg_attribute AS a
+        WHERE a.attrelid = ANY (ARRAY['archive.patients']::regclass[]) AND a.attidentity = 'a' AND NOT a.attisdropped
         ORDER BY 1
     );
 
@@ -1857,10 +1981,10 @@ BEGIN
                     AND d.refclassid = 'pg_class'::regclass AND d.refobjid = to_regclass(e.t)
                     AND a.attname = e.c AND d.deptype = 'a')
         UNION ALL
-        SELECT format('sequence %s must have CACHE 1, a positive INCREMENT and NO CYCLE', s.seqrelid::regclass)
+        SELECT format('sequence %s must have CACHE 1, a positive INCREMENT, NO CYCLE and no MAXVALUE of its own', s.seqrelid::regclass)
         FROM pg_sequence AS s
         WHERE s.seqrelid = ANY (ARRAY[to_regclass('public.users_id_seq'), to_regclass('archive.patients_id_seq')])
-            AND (s.seqcache <> 1 OR s.seqincrement < 1 OR s.seqcycle)
+            AND (s.seqcache <> 1 OR s.seqincrement < 1 OR s.seqcycle OR s.seqmax < 2147483647)
         ORDER BY 1
     );
 
@@ -1946,20 +2070,20 @@ BEGIN
             UNION ALL
             SELECT format('%s is there, and is not a table of this refactor', c.oid::regclass)
             FROM pg_class AS c
-            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
+            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
                 AND (c.relkind <> 'r' OR c.relrowsecurity OR c.relhasrules OR EXISTS (
                     SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent)))
             UNION ALL
             SELECT format('trigger %I on %s, which is the archive''s own', t.tgname, t.tgrelid::regclass)
             FROM pg_trigger AS t
             WHERE NOT t.tgisinternal
-                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
+                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
         );
     END IF;
 
     IF cardinality(refusals) = 0 THEN
         SELECT string_agg(t, ', ') INTO listed
-        FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments']) AS t
+        FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments']) AS t
         WHERE to_regclass(t) IS NULL;
         IF listed IS NOT NULL THEN
             refusals := refusals || format('%s is not there: Up did not make this database, or the archive was tampered with', listed);
@@ -1981,11 +2105,11 @@ BEGIN
         SELECT count(*), string_agg(x.id::text, ', ' ORDER BY x.id) FILTER (WHERE x.n <= 10) INTO found, listed
         FROM (
             SELECT s.id AS id, row_number() OVER (ORDER BY s.id) AS n
-            FROM archive.patients AS s
+            FROM (SELECT o.id FROM (SELECT DISTINCT s.user_id AS id FROM archive.patients AS s) AS o WHERE o.id IS NOT NULL AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = o.id)) AS gone
+            JOIN archive.patients AS s ON s.user_id = gone.id
             JOIN archive.patients_map AS m ON m.source_id = s.id
             JOIN public.users AS living ON living.id = m.target_id
-            WHERE (living.account_status IS DISTINCT FROM 'deleted' AND living.deleted_at IS NULL) AND s.user_id IS NOT NULL
-                AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = s.user_id)
+            WHERE (living.account_status IS DISTINCT FROM 'deleted' AND living.deleted_at IS NULL)
         ) AS x;
         IF found > 0 AND coalesce(current_setting('refactorkit.custodian', true), '') = '' THEN
             refusals := refusals || format('the owner of %s patients is gone (id %s%s): name a custodian (--custodian EMAIL, or SET refactorkit.custodian)',
@@ -2003,11 +2127,11 @@ BEGIN
         END IF;
         SELECT greatest(
                 (SELECT last_value FROM public.users_id_seq), (SELECT last_value FROM archive.patients_id_seq),
-                (SELECT max(id) FROM public.users), (SELECT max(id) FROM archive.patients))
+                (SELECT max(id) FROM public.users), (SELECT max(id) FROM archive.patients))::numeric
             + (SELECT count(*) FROM public.users) - (SELECT count(*) FROM archive.patients_map)
-        INTO found;
-        IF found >= 2147483647 THEN
-            refusals := refusals || format('ids would reach %s, and integer ends at 2147483647', found);
+        INTO reach;
+        IF reach >= 2147483647 THEN
+            refusals := refusals || format('ids would reach %s, and integer ends at 2147483647', reach);
         END IF;
     END IF;
 
@@ -2049,6 +2173,8 @@ FROM archive.patients_turns AS up
 CROSS JOIN (
     SELECT
         greatest(
+            (SELECT max(ids_after) FROM archive.patients_turns),
+            (SELECT max(target_id) FROM archive.patients_map),
             (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM public.users_id_seq),
             (SELECT max(id) FROM public.users)
         ) AS target,
@@ -2062,7 +2188,8 @@ WHERE up.turn = (SELECT max(turn) FROM archive.patients_turns);
 SELECT setval(s.sequence, t.ids_after)
 FROM archive.patients_turns AS t
 CROSS JOIN (VALUES ('public.users_id_seq'::regclass), ('archive.patients_id_seq'::regclass)) AS s (sequence)
-WHERE t.turn = (SELECT max(turn) FROM archive.patients_turns) AND t.ids_after > 0;
+JOIN pg_sequence AS q ON q.seqrelid = s.sequence
+WHERE t.turn = (SELECT max(turn) FROM archive.patients_turns) AND t.ids_after >= q.seqmin;
 
 -- Triggers stay quiet while we write: each is switched off, and comes back in the state that it had.
 
@@ -2091,15 +2218,6 @@ END
 $triggers$;
 -- +goose StatementEnd
 
--- What the last Up gave back is at home again: it need not be kept for it any longer. What found no place stays.
-DELETE FROM archive.patients_kept_users AS k
-USING archive.patients_turns AS up
-WHERE up.turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'up') AND k.refactorkit_turn = up.turn - 1
-    AND (k.id <@ up.natives OR EXISTS (SELECT FROM archive.patients_map AS m WHERE m.target_id = k.id));
-DELETE FROM archive.patients_kept_assessments AS k
-USING public.assessments AS l
-WHERE k.id = l.id;
-
 -- An archived row that was edited by hand no longer has the fingerprint that Up took. It is not lost, and not silent.
 INSERT INTO archive.patients_decisions (turn, table_name, row_id, column_name, rule)
 SELECT (SELECT max(turn) FROM archive.patients_turns), 'patients', m.source_id::text, '', 'archive edited by hand'
@@ -2116,11 +2234,15 @@ BEGIN
     PERFORM archive.patients_widen('archive.patients_withheld_patients', 'archive.patients');
     EXECUTE format(
         'INSERT INTO archive.patients_withheld_patients (refactorkit_turn, refactorkit_reason, refactorkit_kind, refactorkit_target_id, %1$s)
-        SELECT (SELECT max(turn) FROM archive.patients_turns), CASE WHEN t.id IS NULL THEN ''hard'' ELSE ''soft'' END, m.kind, m.target_id, %2$s
-        FROM archive.patients AS x
-        JOIN archive.patients_map AS m ON m.source_id = x.id
-        LEFT JOIN public.users AS t ON t.id = m.target_id
-        WHERE t.id IS NULL OR NOT (t.account_status IS DISTINCT FROM ''deleted'' AND t.deleted_at IS NULL)',
+        SELECT (SELECT max(turn) FROM archive.patients_turns), m.reason, m.kind, m.target_id, %2$s
+        FROM (
+            SELECT m.source_id, m.target_id, m.kind, CASE WHEN t.id IS NULL THEN ''hard'' ELSE ''soft'' END AS reason
+            FROM archive.patients_map AS m
+            LEFT JOIN public.users AS t ON t.id = m.target_id
+            WHERE t.id IS NULL OR NOT (t.account_status IS DISTINCT FROM ''deleted'' AND t.deleted_at IS NULL)
+            OFFSET 0 -- these first: they are few
+        ) AS m
+        JOIN archive.patients AS x ON x.id = m.source_id',
         archive.patients_columns('archive.patients_withheld_patients', 'archive.patients', ''),
         archive.patients_columns('archive.patients_withheld_patients', 'archive.patients', 'x.')
     );
@@ -2153,16 +2275,22 @@ FROM (
         t.id AS id,
         NOT EXISTS (SELECT FROM archive.patients_map AS o WHERE o.source_id = t.id)
             AND NOT EXISTS (SELECT FROM archive.patients_withheld_patients AS o WHERE o.id = t.id)
+            AND NOT EXISTS (SELECT FROM archive.patients_past AS o WHERE o.source_id = t.id)
             AND NOT EXISTS (
                 SELECT FROM archive.patients_turns AS up
                 LEFT JOIN archive.patients_turns AS down ON down.turn = up.turn - 1
                 WHERE up.direction = 'up' AND t.id <= up.source_used
                     AND (down.turn IS NULL OR t.id > down.ids_after)) AS fresh
-    FROM public.users AS t
-    LEFT JOIN archive.patients_map AS m ON m.target_id = t.id
-    LEFT JOIN archive.patients_withheld_patients AS h ON h.refactorkit_target_id = t.id AND h.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns)
-    WHERE m.target_id IS NULL AND h.refactorkit_target_id IS NULL AND (t.account_status IS DISTINCT FROM 'deleted' AND t.deleted_at IS NULL)
-        AND (t.menopause_status IS NOT NULL
+    FROM (
+        SELECT * FROM public.users AS native
+        WHERE NOT EXISTS (SELECT FROM archive.patients_map AS m WHERE m.target_id = native.id)
+            AND (native.account_status IS DISTINCT FROM 'deleted' AND native.deleted_at IS NULL)
+        OFFSET 0 -- the natives first: they are few
+    ) AS t
+    LEFT JOIN LATERAL (
+        SELECT true AS found FROM public.assessments AS l WHERE l.user_id = t.id LIMIT 1
+    ) AS of_assessments ON true
+    WHERE t.menopause_status IS NOT NULL
             OR t.years_menopause IS NOT NULL
             OR t.hypertension IS NOT NULL
             OR t.heart_disease IS NOT NULL
@@ -2176,8 +2304,7 @@ FROM (
             OR t.chol IS NOT NULL
             OR t.ldl IS NOT NULL
             OR t.hdl IS NOT NULL
-            OR t.triglycerides IS NOT NULL
-            OR EXISTS (SELECT FROM public.assessments AS l WHERE l.user_id = t.id))
+            OR t.triglycerides IS NOT NULL OR of_assessments.found
     ORDER BY t.id
 ) AS new;
 
@@ -2201,9 +2328,49 @@ BEGIN
         JOIN (
             SELECT id AS refactorkit_source_id, s.* FROM archive.patients AS s
         ) AS s ON s.refactorkit_source_id = m.source_id
-        WHERE %3$L OR record_image_ne(
-            ROW(x.id, x.email, x.password_hash, x.role, x.created_at, x.updated_at, x.is_active, x.last_login_at, x.created_by, x.first_name, x.last_name, x.date_of_birth, x.phone, x.address, x.menopause_status, x.menopause_type, x.years_menopause, x.hypertension, x.heart_disease, x.family_history_diabetes, x.smoking_status, x.consent_personal_data, x.consent_research_participation, x.consent_email_updates, x.consent_analytics, x.consent_updated_at, x.assessment_frequency_months, x.reminder_email, x.last_assessment_reminder_sent, x.onboarding_completed, x.account_status, x.deleted_at, x.is_admin, x.bmi, x.bp_systolic, x.bp_diastolic, x.activity, x.phys_activity, x.chol, x.ldl, x.hdl, x.triglycerides),
-            ROW(m.target_id, ''patient-'' || m.source_id || ''@unclaimed.invalid'', ''!''::text, ''member''::text, s.created_at, s.updated_at, false::boolean, (NULL)::timestamp with time zone, (NULL)::integer, archive.patients_forward_first_name(s.name), archive.patients_forward_last_name(s.name), (NULL)::date, (NULL)::text, (NULL)::text, archive.patients_forward_menopause_status(s.menopause_status), (NULL)::text, archive.patients_forward_years_menopause(s.years_menopause), archive.patients_forward_hypertension(s.hypertension), archive.patients_forward_heart_disease(s.heart_disease), coalesce(s.family_history, false), archive.patients_forward_smoking_status(s.smoking), (false)::boolean, (false)::boolean, (false)::boolean, (false)::boolean, (NULL)::timestamp with time zone, (3)::integer, (true)::boolean, (NULL)::timestamp with time zone, (false)::boolean, (''active''::text)::text, (NULL)::timestamp with time zone, (false)::boolean, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.phys_activity, s.chol, s.ldl, s.hdl, s.triglycerides))',
+        WHERE %3$L
+            OR x.id IS DISTINCT FROM m.target_id
+            OR x.email COLLATE "C" IS DISTINCT FROM ''patient-'' || m.source_id || ''@unclaimed.invalid''
+            OR x.password_hash COLLATE "C" IS DISTINCT FROM ''!''::text
+            OR x.role COLLATE "C" IS DISTINCT FROM ''member''::text
+            OR x.created_at IS DISTINCT FROM s.created_at
+            OR x.updated_at IS DISTINCT FROM s.updated_at
+            OR x.is_active IS DISTINCT FROM false::boolean
+            OR x.last_login_at IS DISTINCT FROM (NULL)::timestamp with time zone
+            OR x.created_by IS DISTINCT FROM (NULL)::integer
+            OR x.first_name COLLATE "C" IS DISTINCT FROM archive.patients_forward_first_name(s.name)
+            OR x.last_name COLLATE "C" IS DISTINCT FROM archive.patients_forward_last_name(s.name)
+            OR x.date_of_birth IS DISTINCT FROM (NULL)::date
+            OR x.phone COLLATE "C" IS DISTINCT FROM (NULL)::text
+            OR x.address COLLATE "C" IS DISTINCT FROM (NULL)::text
+            OR x.menopause_status COLLATE "C" IS DISTINCT FROM archive.patients_forward_menopause_status(s.menopause_status)
+            OR x.menopause_type COLLATE "C" IS DISTINCT FROM (NULL)::text
+            OR x.years_menopause IS DISTINCT FROM archive.patients_forward_years_menopause(s.years_menopause)
+            OR x.hypertension COLLATE "C" IS DISTINCT FROM archive.patients_forward_hypertension(s.hypertension)
+            OR x.heart_disease COLLATE "C" IS DISTINCT FROM archive.patients_forward_heart_disease(s.heart_disease)
+            OR x.family_history_diabetes IS DISTINCT FROM coalesce(s.family_history, false)
+            OR x.smoking_status COLLATE "C" IS DISTINCT FROM archive.patients_forward_smoking_status(s.smoking)
+            OR x.consent_personal_data IS DISTINCT FROM (false)::boolean
+            OR x.consent_research_participation IS DISTINCT FROM (false)::boolean
+            OR x.consent_email_updates IS DISTINCT FROM (false)::boolean
+            OR x.consent_analytics IS DISTINCT FROM (false)::boolean
+            OR x.consent_updated_at IS DISTINCT FROM (NULL)::timestamp with time zone
+            OR x.assessment_frequency_months IS DISTINCT FROM (3)::integer
+            OR x.reminder_email IS DISTINCT FROM (true)::boolean
+            OR x.last_assessment_reminder_sent IS DISTINCT FROM (NULL)::timestamp with time zone
+            OR x.onboarding_completed IS DISTINCT FROM (false)::boolean
+            OR x.account_status COLLATE "C" IS DISTINCT FROM (''active''::text)::text
+            OR x.deleted_at IS DISTINCT FROM (NULL)::timestamp with time zone
+            OR x.is_admin IS DISTINCT FROM (false)::boolean
+            OR x.bmi IS DISTINCT FROM s.bmi
+            OR x.bp_systolic IS DISTINCT FROM s.bp_systolic
+            OR x.bp_diastolic IS DISTINCT FROM s.bp_diastolic
+            OR x.activity COLLATE "C" IS DISTINCT FROM s.activity
+            OR x.phys_activity IS DISTINCT FROM s.phys_activity
+            OR x.chol IS DISTINCT FROM s.chol
+            OR x.ldl IS DISTINCT FROM s.ldl
+            OR x.hdl IS DISTINCT FROM s.hdl
+            OR x.triglycerides IS DISTINCT FROM s.triglycerides',
         archive.patients_columns('archive.patients_kept_users', 'public.users', ''),
         archive.patients_columns('archive.patients_kept_users', 'public.users', 'x.'),
         added
@@ -2211,15 +2378,50 @@ BEGIN
     EXECUTE format(
         'INSERT INTO archive.patients_kept_users (refactorkit_turn, refactorkit_kind, %1$s)
         SELECT turn.turn, ''native'', %2$s
-        FROM public.users AS x
+        FROM (
+            SELECT * FROM public.users AS native
+            WHERE NOT EXISTS (
+                SELECT FROM archive.patients_map AS m WHERE m.target_id = native.id AND m.kind = ''subject'')
+            OFFSET 0 -- the natives first: they are few
+        ) AS x
         CROSS JOIN archive.patients_turns AS turn
-        LEFT JOIN archive.patients_map AS m ON m.target_id = x.id AND m.kind = ''subject''
-        WHERE turn.turn = (SELECT max(turn) FROM archive.patients_turns) AND m.target_id IS NULL
+        WHERE turn.turn = (SELECT max(turn) FROM archive.patients_turns)
             AND (NOT x.id <@ turn.natives
                 OR EXISTS (SELECT FROM archive.patients_map AS c WHERE c.target_id = x.created_by AND c.kind = ''subject'')
                 OR EXISTS (SELECT FROM archive.patients_map AS c WHERE c.target_id = x.id)
-                OR record_image_ne(ROW(x.first_name, x.last_name, x.date_of_birth, x.phone, x.address, x.menopause_status, x.menopause_type, x.years_menopause, x.hypertension, x.heart_disease, x.family_history_diabetes, x.smoking_status, x.consent_personal_data, x.consent_research_participation, x.consent_email_updates, x.consent_analytics, x.consent_updated_at, x.assessment_frequency_months, x.reminder_email, x.last_assessment_reminder_sent, x.onboarding_completed, x.account_status, x.deleted_at, x.is_admin, x.bmi, x.bp_systolic, x.bp_diastolic, x.activity, x.phys_activity, x.chol, x.ldl, x.hdl, x.triglycerides),
-                ROW((NULL)::text, (NULL)::text, (NULL)::date, (NULL)::text, (NULL)::text, (NULL)::text, (NULL)::text, (NULL)::integer, (NULL)::text, (NULL)::text, (false)::boolean, (NULL)::text, (false)::boolean, (false)::boolean, (false)::boolean, (false)::boolean, (NULL)::timestamp with time zone, (3)::integer, (true)::boolean, (NULL)::timestamp with time zone, (false)::boolean, (''active''::text)::text, (NULL)::timestamp with time zone, (x.role = ''admin''), (NULL)::numeric(5,2), (NULL)::integer, (NULL)::integer, (NULL)::text, (NULL)::boolean, (NULL)::integer, (NULL)::integer, (NULL)::integer, (NULL)::integer)))',
+                OR x.first_name COLLATE "C" IS DISTINCT FROM (NULL)::text
+            OR x.last_name COLLATE "C" IS DISTINCT FROM (NULL)::text
+            OR x.date_of_birth IS DISTINCT FROM (NULL)::date
+            OR x.phone COLLATE "C" IS DISTINCT FROM (NULL)::text
+            OR x.address COLLATE "C" IS DISTINCT FROM (NULL)::text
+            OR x.menopause_status COLLATE "C" IS DISTINCT FROM (NULL)::text
+            OR x.menopause_type COLLATE "C" IS DISTINCT FROM (NULL)::text
+            OR x.years_menopause IS DISTINCT FROM (NULL)::integer
+            OR x.hypertension COLLATE "C" IS DISTINCT FROM (NULL)::text
+            OR x.heart_disease COLLATE "C" IS DISTINCT FROM (NULL)::text
+            OR x.family_history_diabetes IS DISTINCT FROM (false)::boolean
+            OR x.smoking_status COLLATE "C" IS DISTINCT FROM (NULL)::text
+            OR x.consent_personal_data IS DISTINCT FROM (false)::boolean
+            OR x.consent_research_participation IS DISTINCT FROM (false)::boolean
+            OR x.consent_email_updates IS DISTINCT FROM (false)::boolean
+            OR x.consent_analytics IS DISTINCT FROM (false)::boolean
+            OR x.consent_updated_at IS DISTINCT FROM (NULL)::timestamp with time zone
+            OR x.assessment_frequency_months IS DISTINCT FROM (3)::integer
+            OR x.reminder_email IS DISTINCT FROM (true)::boolean
+            OR x.last_assessment_reminder_sent IS DISTINCT FROM (NULL)::timestamp with time zone
+            OR x.onboarding_completed IS DISTINCT FROM (false)::boolean
+            OR x.account_status COLLATE "C" IS DISTINCT FROM (''active''::text)::text
+            OR x.deleted_at IS DISTINCT FROM (NULL)::timestamp with time zone
+            OR x.is_admin IS DISTINCT FROM (x.role = ''admin'')
+            OR x.bmi IS DISTINCT FROM (NULL)::numeric(5,2)
+            OR x.bp_systolic IS DISTINCT FROM (NULL)::integer
+            OR x.bp_diastolic IS DISTINCT FROM (NULL)::integer
+            OR x.activity COLLATE "C" IS DISTINCT FROM (NULL)::text
+            OR x.phys_activity IS DISTINCT FROM (NULL)::boolean
+            OR x.chol IS DISTINCT FROM (NULL)::integer
+            OR x.ldl IS DISTINCT FROM (NULL)::integer
+            OR x.hdl IS DISTINCT FROM (NULL)::integer
+            OR x.triglycerides IS DISTINCT FROM (NULL)::integer)',
         archive.patients_columns('archive.patients_kept_users', 'public.users', ''),
         archive.patients_columns('archive.patients_kept_users', 'public.users', 'x.')
     );
@@ -2266,25 +2468,40 @@ WHERE x.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns) AND x.
 
 -- == Edits are carried home ==
 -- A column that nobody changed keeps its raw value; a changed one takes the inverse of its new value.
+-- "Changed" is measured by what the last Up wrote: the forward image, or what it gave back (g, by the base h).
 
--- Where a raw value has no forward image and users holds something else now, one of the two gives way.
+-- Where a raw value has no forward image, or was edited by hand, and users holds something else now, one of the two gives way.
 INSERT INTO archive.patients_decisions (turn, table_name, row_id, column_name, rule, kept_value, lost_value)
 SELECT
-    turn.turn, 'patients', m.source_id::text, c.name, 'replaced a value without an image',
+    turn.turn, 'patients', m.source_id::text, c.name,
+    CASE WHEN c.by_hand THEN 'archive edited by hand' ELSE 'replaced a value without an image' END,
     CASE turn.settings ->> 'on_conflict' WHEN 'archive' THEN c.raw ELSE c.live END,
     CASE turn.settings ->> 'on_conflict' WHEN 'archive' THEN c.live ELSE c.raw END
 FROM archive.patients_kept_users AS k
 JOIN archive.patients_map AS m ON m.target_id = k.id
 JOIN archive.patients AS s ON s.id = m.source_id
 JOIN archive.patients_turns AS turn ON turn.turn = k.refactorkit_turn
+LEFT JOIN archive.patients_kept_users AS g ON g.id = k.id AND g.refactorkit_turn = turn.turn - 2
+LEFT JOIN archive.patients_written_patients AS h ON h.target_id = k.id AND h.turn = turn.turn - 2
 CROSS JOIN LATERAL (VALUES
-    ('menopause_status', s.menopause_status::text, archive.patients_back_menopause_status(k.menopause_status)::text, k.menopause_status::text, archive.patients_forward_menopause_status(s.menopause_status)::text),
-    ('years_menopause', s.years_menopause::text, k.years_menopause::text, k.years_menopause::text, archive.patients_forward_years_menopause(s.years_menopause)::text),
-    ('hypertension', s.hypertension::text, archive.patients_back_hypertension(k.hypertension)::text, k.hypertension::text, archive.patients_forward_hypertension(s.hypertension)::text),
-    ('heart_disease', s.heart_disease::text, archive.patients_back_heart_disease(k.heart_disease)::text, k.heart_disease::text, archive.patients_forward_heart_disease(s.heart_disease)::text),
-    ('smoking', s.smoking::text, archive.patients_back_smoking(k.smoking_status)::text, k.smoking_status::text, archive.patients_forward_smoking_status(s.smoking)::text)
-) AS c (name, raw, live, now, image)
-WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns) AND c.raw IS NOT NULL AND c.image IS NULL AND c.now IS NOT NULL;
+    ('name', s.name::text, CASE WHEN m.kind = 'native' THEN coalesce(nullif(archive.patients_back_name(k.first_name, k.last_name), ''), k.email) ELSE archive.patients_back_name(k.first_name, k.last_name) END::text, record_image_ne(ROW(k.first_name, k.last_name), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.name), ROW(h.name))) THEN g.first_name ELSE archive.patients_forward_first_name(s.name) END, CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.name), ROW(h.name))) THEN g.last_name ELSE archive.patients_forward_last_name(s.name) END)), false, m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)),
+    ('menopause_status', s.menopause_status::text, archive.patients_back_menopause_status(k.menopause_status)::text, record_image_ne(ROW(k.menopause_status), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.menopause_status), ROW(h.menopause_status))) THEN g.menopause_status ELSE archive.patients_forward_menopause_status(s.menopause_status) END)), s.menopause_status IS NOT NULL AND archive.patients_forward_menopause_status(s.menopause_status) IS NULL, m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)),
+    ('years_menopause', s.years_menopause::text, k.years_menopause::text, record_image_ne(ROW(k.years_menopause), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.years_menopause), ROW(h.years_menopause))) THEN g.years_menopause ELSE archive.patients_forward_years_menopause(s.years_menopause) END)), s.years_menopause IS NOT NULL AND archive.patients_forward_years_menopause(s.years_menopause) IS NULL, m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)),
+    ('hypertension', s.hypertension::text, archive.patients_back_hypertension(k.hypertension)::text, record_image_ne(ROW(k.hypertension), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.hypertension), ROW(h.hypertension))) THEN g.hypertension ELSE archive.patients_forward_hypertension(s.hypertension) END)), s.hypertension IS NOT NULL AND archive.patients_forward_hypertension(s.hypertension) IS NULL, m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)),
+    ('heart_disease', s.heart_disease::text, archive.patients_back_heart_disease(k.heart_disease)::text, record_image_ne(ROW(k.heart_disease), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.heart_disease), ROW(h.heart_disease))) THEN g.heart_disease ELSE archive.patients_forward_heart_disease(s.heart_disease) END)), s.heart_disease IS NOT NULL AND archive.patients_forward_heart_disease(s.heart_disease) IS NULL, m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)),
+    ('smoking', s.smoking::text, archive.patients_back_smoking(k.smoking_status)::text, record_image_ne(ROW(k.smoking_status), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.smoking), ROW(h.smoking))) THEN g.smoking_status ELSE archive.patients_forward_smoking_status(s.smoking) END)), s.smoking IS NOT NULL AND archive.patients_forward_smoking_status(s.smoking) IS NULL, m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)),
+    ('family_history', s.family_history::text, k.family_history_diabetes::text, record_image_ne(ROW(k.family_history_diabetes), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.family_history), ROW(h.family_history))) THEN g.family_history_diabetes ELSE coalesce(s.family_history, false) END)), false, m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)),
+    ('bmi', s.bmi::text, k.bmi::text, record_image_ne(ROW(k.bmi), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.bmi), ROW(h.bmi))) THEN g.bmi ELSE s.bmi END)), false, m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)),
+    ('bp_systolic', s.bp_systolic::text, k.bp_systolic::text, record_image_ne(ROW(k.bp_systolic), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.bp_systolic), ROW(h.bp_systolic))) THEN g.bp_systolic ELSE s.bp_systolic END)), false, m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)),
+    ('bp_diastolic', s.bp_diastolic::text, k.bp_diastolic::text, record_image_ne(ROW(k.bp_diastolic), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.bp_diastolic), ROW(h.bp_diastolic))) THEN g.bp_diastolic ELSE s.bp_diastolic END)), false, m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)),
+    ('activity', s.activity::text, k.activity::text, record_image_ne(ROW(k.activity), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.activity), ROW(h.activity))) THEN g.activity ELSE s.activity END)), false, m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)),
+    ('phys_activity', s.phys_activity::text, k.phys_activity::text, record_image_ne(ROW(k.phys_activity), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.phys_activity), ROW(h.phys_activity))) THEN g.phys_activity ELSE s.phys_activity END)), false, m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)),
+    ('chol', s.chol::text, k.chol::text, record_image_ne(ROW(k.chol), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.chol), ROW(h.chol))) THEN g.chol ELSE s.chol END)), false, m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)),
+    ('ldl', s.ldl::text, k.ldl::text, record_image_ne(ROW(k.ldl), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.ldl), ROW(h.ldl))) THEN g.ldl ELSE s.ldl END)), false, m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)),
+    ('hdl', s.hdl::text, k.hdl::text, record_image_ne(ROW(k.hdl), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.hdl), ROW(h.hdl))) THEN g.hdl ELSE s.hdl END)), false, m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)),
+    ('triglycerides', s.triglycerides::text, k.triglycerides::text, record_image_ne(ROW(k.triglycerides), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.triglycerides), ROW(h.triglycerides))) THEN g.triglycerides ELSE s.triglycerides END)), false, m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0))
+) AS c (name, raw, live, changed, imageless, by_hand)
+WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns) AND c.changed AND (c.imageless OR c.by_hand);
 
 UPDATE archive.patients AS s
 SET
@@ -2310,26 +2527,28 @@ FROM (
     SELECT
         s.id AS refactorkit_id,
         k.updated_at AS refactorkit_touched,
-        CASE WHEN record_image_eq(ROW(k.first_name, k.last_name), ROW(archive.patients_forward_first_name(s.name), archive.patients_forward_last_name(s.name))) THEN s.name ELSE CASE WHEN m.kind = 'native' THEN coalesce(nullif(archive.patients_back_name(k.first_name, k.last_name), ''), k.email) ELSE archive.patients_back_name(k.first_name, k.last_name) END END AS name,
-        CASE WHEN record_image_eq(ROW(k.menopause_status), ROW(archive.patients_forward_menopause_status(s.menopause_status))) THEN s.menopause_status WHEN s.menopause_status IS NOT NULL AND archive.patients_forward_menopause_status(s.menopause_status) IS NULL AND turn.settings ->> 'on_conflict' = 'archive' THEN s.menopause_status ELSE archive.patients_back_menopause_status(k.menopause_status) END AS menopause_status,
-        CASE WHEN record_image_eq(ROW(k.years_menopause), ROW(archive.patients_forward_years_menopause(s.years_menopause))) THEN s.years_menopause WHEN s.years_menopause IS NOT NULL AND archive.patients_forward_years_menopause(s.years_menopause) IS NULL AND turn.settings ->> 'on_conflict' = 'archive' THEN s.years_menopause ELSE k.years_menopause END AS years_menopause,
-        CASE WHEN record_image_eq(ROW(k.hypertension), ROW(archive.patients_forward_hypertension(s.hypertension))) THEN s.hypertension WHEN s.hypertension IS NOT NULL AND archive.patients_forward_hypertension(s.hypertension) IS NULL AND turn.settings ->> 'on_conflict' = 'archive' THEN s.hypertension ELSE archive.patients_back_hypertension(k.hypertension) END AS hypertension,
-        CASE WHEN record_image_eq(ROW(k.heart_disease), ROW(archive.patients_forward_heart_disease(s.heart_disease))) THEN s.heart_disease WHEN s.heart_disease IS NOT NULL AND archive.patients_forward_heart_disease(s.heart_disease) IS NULL AND turn.settings ->> 'on_conflict' = 'archive' THEN s.heart_disease ELSE archive.patients_back_heart_disease(k.heart_disease) END AS heart_disease,
-        CASE WHEN record_image_eq(ROW(k.smoking_status), ROW(archive.patients_forward_smoking_status(s.smoking))) THEN s.smoking WHEN s.smoking IS NOT NULL AND archive.patients_forward_smoking_status(s.smoking) IS NULL AND turn.settings ->> 'on_conflict' = 'archive' THEN s.smoking ELSE archive.patients_back_smoking(k.smoking_status) END AS smoking,
-        CASE WHEN record_image_eq(ROW(k.family_history_diabetes), ROW(coalesce(s.family_history, false))) THEN s.family_history ELSE k.family_history_diabetes END AS family_history,
-        CASE WHEN record_image_eq(ROW(k.bmi), ROW(s.bmi)) THEN s.bmi ELSE k.bmi END AS bmi,
-        CASE WHEN record_image_eq(ROW(k.bp_systolic), ROW(s.bp_systolic)) THEN s.bp_systolic ELSE k.bp_systolic END AS bp_systolic,
-        CASE WHEN record_image_eq(ROW(k.bp_diastolic), ROW(s.bp_diastolic)) THEN s.bp_diastolic ELSE k.bp_diastolic END AS bp_diastolic,
-        CASE WHEN record_image_eq(ROW(k.activity), ROW(s.activity)) THEN s.activity ELSE k.activity END AS activity,
-        CASE WHEN record_image_eq(ROW(k.phys_activity), ROW(s.phys_activity)) THEN s.phys_activity ELSE k.phys_activity END AS phys_activity,
-        CASE WHEN record_image_eq(ROW(k.chol), ROW(s.chol)) THEN s.chol ELSE k.chol END AS chol,
-        CASE WHEN record_image_eq(ROW(k.ldl), ROW(s.ldl)) THEN s.ldl ELSE k.ldl END AS ldl,
-        CASE WHEN record_image_eq(ROW(k.hdl), ROW(s.hdl)) THEN s.hdl ELSE k.hdl END AS hdl,
-        CASE WHEN record_image_eq(ROW(k.triglycerides), ROW(s.triglycerides)) THEN s.triglycerides ELSE k.triglycerides END AS triglycerides
+        CASE WHEN NOT record_image_ne(ROW(k.first_name, k.last_name), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.name), ROW(h.name))) THEN g.first_name ELSE archive.patients_forward_first_name(s.name) END, CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.name), ROW(h.name))) THEN g.last_name ELSE archive.patients_forward_last_name(s.name) END)) THEN s.name WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.name ELSE CASE WHEN m.kind = 'native' THEN coalesce(nullif(archive.patients_back_name(k.first_name, k.last_name), ''), k.email) ELSE archive.patients_back_name(k.first_name, k.last_name) END END AS name,
+        CASE WHEN NOT record_image_ne(ROW(k.menopause_status), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.menopause_status), ROW(h.menopause_status))) THEN g.menopause_status ELSE archive.patients_forward_menopause_status(s.menopause_status) END)) THEN s.menopause_status WHEN turn.settings ->> 'on_conflict' = 'archive' AND (s.menopause_status IS NOT NULL AND archive.patients_forward_menopause_status(s.menopause_status) IS NULL OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.menopause_status ELSE archive.patients_back_menopause_status(k.menopause_status) END AS menopause_status,
+        CASE WHEN NOT record_image_ne(ROW(k.years_menopause), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.years_menopause), ROW(h.years_menopause))) THEN g.years_menopause ELSE archive.patients_forward_years_menopause(s.years_menopause) END)) THEN s.years_menopause WHEN turn.settings ->> 'on_conflict' = 'archive' AND (s.years_menopause IS NOT NULL AND archive.patients_forward_years_menopause(s.years_menopause) IS NULL OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.years_menopause ELSE k.years_menopause END AS years_menopause,
+        CASE WHEN NOT record_image_ne(ROW(k.hypertension), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.hypertension), ROW(h.hypertension))) THEN g.hypertension ELSE archive.patients_forward_hypertension(s.hypertension) END)) THEN s.hypertension WHEN turn.settings ->> 'on_conflict' = 'archive' AND (s.hypertension IS NOT NULL AND archive.patients_forward_hypertension(s.hypertension) IS NULL OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.hypertension ELSE archive.patients_back_hypertension(k.hypertension) END AS hypertension,
+        CASE WHEN NOT record_image_ne(ROW(k.heart_disease), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.heart_disease), ROW(h.heart_disease))) THEN g.heart_disease ELSE archive.patients_forward_heart_disease(s.heart_disease) END)) THEN s.heart_disease WHEN turn.settings ->> 'on_conflict' = 'archive' AND (s.heart_disease IS NOT NULL AND archive.patients_forward_heart_disease(s.heart_disease) IS NULL OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.heart_disease ELSE archive.patients_back_heart_disease(k.heart_disease) END AS heart_disease,
+        CASE WHEN NOT record_image_ne(ROW(k.smoking_status), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.smoking), ROW(h.smoking))) THEN g.smoking_status ELSE archive.patients_forward_smoking_status(s.smoking) END)) THEN s.smoking WHEN turn.settings ->> 'on_conflict' = 'archive' AND (s.smoking IS NOT NULL AND archive.patients_forward_smoking_status(s.smoking) IS NULL OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.smoking ELSE archive.patients_back_smoking(k.smoking_status) END AS smoking,
+        CASE WHEN NOT record_image_ne(ROW(k.family_history_diabetes), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.family_history), ROW(h.family_history))) THEN g.family_history_diabetes ELSE coalesce(s.family_history, false) END)) THEN s.family_history WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.family_history ELSE k.family_history_diabetes END AS family_history,
+        CASE WHEN NOT record_image_ne(ROW(k.bmi), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.bmi), ROW(h.bmi))) THEN g.bmi ELSE s.bmi END)) THEN s.bmi WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.bmi ELSE k.bmi END AS bmi,
+        CASE WHEN NOT record_image_ne(ROW(k.bp_systolic), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.bp_systolic), ROW(h.bp_systolic))) THEN g.bp_systolic ELSE s.bp_systolic END)) THEN s.bp_systolic WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.bp_systolic ELSE k.bp_systolic END AS bp_systolic,
+        CASE WHEN NOT record_image_ne(ROW(k.bp_diastolic), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.bp_diastolic), ROW(h.bp_diastolic))) THEN g.bp_diastolic ELSE s.bp_diastolic END)) THEN s.bp_diastolic WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.bp_diastolic ELSE k.bp_diastolic END AS bp_diastolic,
+        CASE WHEN NOT record_image_ne(ROW(k.activity), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.activity), ROW(h.activity))) THEN g.activity ELSE s.activity END)) THEN s.activity WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.activity ELSE k.activity END AS activity,
+        CASE WHEN NOT record_image_ne(ROW(k.phys_activity), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.phys_activity), ROW(h.phys_activity))) THEN g.phys_activity ELSE s.phys_activity END)) THEN s.phys_activity WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.phys_activity ELSE k.phys_activity END AS phys_activity,
+        CASE WHEN NOT record_image_ne(ROW(k.chol), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.chol), ROW(h.chol))) THEN g.chol ELSE s.chol END)) THEN s.chol WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.chol ELSE k.chol END AS chol,
+        CASE WHEN NOT record_image_ne(ROW(k.ldl), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.ldl), ROW(h.ldl))) THEN g.ldl ELSE s.ldl END)) THEN s.ldl WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.ldl ELSE k.ldl END AS ldl,
+        CASE WHEN NOT record_image_ne(ROW(k.hdl), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.hdl), ROW(h.hdl))) THEN g.hdl ELSE s.hdl END)) THEN s.hdl WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.hdl ELSE k.hdl END AS hdl,
+        CASE WHEN NOT record_image_ne(ROW(k.triglycerides), ROW(CASE WHEN g.id IS NOT NULL AND (h.source_id IS NULL OR record_image_eq(ROW(s.triglycerides), ROW(h.triglycerides))) THEN g.triglycerides ELSE s.triglycerides END)) THEN s.triglycerides WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.triglycerides ELSE k.triglycerides END AS triglycerides
     FROM archive.patients_kept_users AS k
     JOIN archive.patients_map AS m ON m.target_id = k.id
     JOIN archive.patients AS s ON s.id = m.source_id
     JOIN archive.patients_turns AS turn ON turn.turn = k.refactorkit_turn
+    LEFT JOIN archive.patients_kept_users AS g ON g.id = k.id AND g.refactorkit_turn = turn.turn - 2
+    LEFT JOIN archive.patients_written_patients AS h ON h.target_id = k.id AND h.turn = turn.turn - 2
     WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns)
 ) AS new
 WHERE s.id = new.refactorkit_id
@@ -2337,17 +2556,25 @@ WHERE s.id = new.refactorkit_id
                 ROW(new.name, new.menopause_status, new.years_menopause, new.hypertension, new.heart_disease, new.smoking, new.family_history, new.bmi, new.bp_systolic, new.bp_diastolic, new.activity, new.phys_activity, new.chol, new.ldl, new.hdl, new.triglycerides));
 
 -- Whose owner is gone goes to the custodian.
-INSERT INTO archive.patients_decisions (turn, table_name, row_id, column_name, rule, kept_value, lost_value)
-SELECT turn.turn, 'patients', s.id::text, 'user_id', 'owner gone', turn.settings ->> 'custodian_id', s.user_id::text
-FROM archive.patients AS s
-JOIN archive.patients_turns AS turn ON turn.turn = (SELECT max(turn) FROM archive.patients_turns)
-WHERE s.user_id IS NOT NULL
-    AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = s.user_id);
-UPDATE archive.patients AS s
-SET user_id = (turn.settings ->> 'custodian_id')::integer
-FROM archive.patients_turns AS turn
-WHERE turn.turn = (SELECT max(turn) FROM archive.patients_turns) AND s.user_id IS NOT NULL
-    AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = s.user_id);
+-- +goose StatementBegin
+DO $owners$
+DECLARE
+    gone CONSTANT integer[] := ARRAY(SELECT o.id FROM (SELECT DISTINCT s.user_id AS id FROM archive.patients AS s) AS o WHERE o.id IS NOT NULL AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = o.id));
+    custodian CONSTANT integer := (
+        SELECT (settings ->> 'custodian_id')::integer FROM archive.patients_turns WHERE turn = (SELECT max(turn) FROM archive.patients_turns));
+BEGIN
+    IF cardinality(gone) > 0 THEN
+        INSERT INTO archive.patients_decisions (turn, table_name, row_id, column_name, rule, kept_value, lost_value)
+        SELECT (SELECT max(turn) FROM archive.patients_turns), 'patients', s.id::text, 'user_id', 'owner gone', custodian::text, s.user_id::text
+        FROM archive.patients AS s
+        WHERE s.user_id = ANY (gone);
+        UPDATE archive.patients AS s
+        SET user_id = custodian
+        WHERE s.user_id = ANY (gone);
+    END IF;
+END
+$owners$;
+-- +goose StatementEnd
 
 -- == The rows of those natives ==
 
@@ -2514,6 +2741,19 @@ ALTER TABLE public.user_clinics ADD CONSTRAINT user_clinics_user_id_fkey
     FOREIGN KEY (user_id) REFERENCES public.users (id) ON DELETE CASCADE;
 ALTER TABLE public.users ADD CONSTRAINT users_created_by_fkey
     FOREIGN KEY (created_by) REFERENCES public.users (id);
+
+-- What the last Up gave back is at home again: the older copy need not be kept. What found no place stays.
+DELETE FROM archive.patients_kept_users AS k
+WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns) - 2
+    AND (EXISTS (SELECT FROM public.users AS t WHERE t.id = k.id)
+        OR EXISTS (SELECT FROM archive.patients_map AS m WHERE m.target_id = k.id)
+        OR EXISTS (
+            SELECT FROM archive.patients_withheld_patients AS h
+            WHERE h.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns) AND h.refactorkit_target_id = k.id));
+DELETE FROM archive.patients_kept_assessments AS k
+WHERE k.turn = (SELECT max(turn) FROM archive.patients_turns) - 2
+    AND (EXISTS (SELECT FROM public.assessments AS l WHERE l.id = k.id)
+        OR EXISTS (SELECT FROM archive.patients_withheld_assessments AS x WHERE x.id = k.id));
 
 -- +goose StatementBegin
 DO $triggers$
