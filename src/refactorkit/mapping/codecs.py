@@ -31,7 +31,7 @@ class Function:
 
 
 def functions(mapping: Mapping) -> tuple[Function, ...]:
-    """Return the functions that the mapping's codecs need, forward before back, column by column."""
+    """Return the functions that the mapping's codecs need, column by column, forward first."""
     made: list[Function] = []
     for column in mapping.column:
         made.extend(_functions(mapping, column))

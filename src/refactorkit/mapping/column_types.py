@@ -32,7 +32,8 @@ _TYPE: Final = (
 )
 _COLUMN: Final = re.compile(
     rf"(?P<type>{_TYPE})(?P<not_null> NOT NULL)?"
-    r"(?: (?:(?P<serial>serial)|DEFAULT (?P<default>.+)))?"
+    r"(?: (?:(?P<serial>serial)|DEFAULT (?P<default>.+)))?",
+    re.DOTALL,
 )
 # No hash, so no part of a row's fingerprint.
 _WITHOUT_HASH: Final = frozenset(

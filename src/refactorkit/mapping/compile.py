@@ -144,7 +144,7 @@ def _changed_defaults(columns: Columns) -> list[tuple[str, str]]:
     return [
         (name, d.default)
         for name, d in columns.items()
-        if d.existing is not None and d.default is not None
+        if d.existing is not None
     ]
 
 

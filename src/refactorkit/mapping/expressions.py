@@ -5,6 +5,8 @@ target row as Down kept it, ``w`` the source row as Down wrote it, ``b`` the nat
 Down wrote them.
 """
 
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from refactorkit.mapping import codecs
@@ -19,6 +21,21 @@ from refactorkit.mapping.model import (
 )
 from refactorkit.mapping.sql import identifier as q
 from refactorkit.mapping.sql import literal
+
+# Types in which `=` tells any two values apart that differ in bytes; others are compared as images.
+_EQUAL_MEANS_IDENTICAL = frozenset(
+    {
+        "bigint",
+        "boolean",
+        "date",
+        "integer",
+        "smallint",
+        "timestamp with time zone",
+        "timestamp without time zone",
+        "uuid",
+    }
+)
+_FIXED_SCALE = re.compile(r"numeric\(\d+,\d+\)")
 
 
 @dataclass(frozen=True)
@@ -223,19 +240,72 @@ class Expressions:
             f" WHERE p.{q(mapping.target.key)} = {column})"
         )
 
-    def merged(self, column: Column) -> str:
-        """Return what Down makes of a source column, from ``s k m`` and ``turn``."""
-        source = f"s.{q(column.source)}"
+    def changed(self, column: Column) -> str:
+        """Return the condition that a column holds something else than the last Up wrote.
+
+        Aliases: ``k`` the target row now, ``g`` and ``h`` what was kept and written by the Down
+        before that Up (NULL where nothing was), ``s`` the archived row.
+        """
+        source = f"record_image_eq(ROW(s.{q(column.source)}), ROW(h.{q(column.source)}))"
+        given = f"g.{q(self.mapping.target.key)} IS NOT NULL AND (h.source_id IS NULL OR {source})"
         targets = targets_of(column)
         now = ", ".join(f"k.{q(name)}" for name in targets)
-        images = ", ".join(codecs.forward(self.mapping, column, name, "s") for name in targets)
-        cases = f"WHEN record_image_eq(ROW({now}), ROW({images})) THEN {source}"
-        if codecs.is_lossy(column):
-            cases += (
-                f" WHEN {source} IS NOT NULL AND {images} IS NULL"
-                f" AND turn.settings ->> 'on_conflict' = 'archive' THEN {source}"
-            )
-        return f"CASE {cases} ELSE {self._home(column, 'k')} END"
+        bases = ", ".join(
+            f"CASE WHEN {given} THEN g.{q(name)}"
+            f" ELSE {codecs.forward(self.mapping, column, name, 's')} END"
+            for name in targets
+        )
+        return f"record_image_ne(ROW({now}), ROW({bases}))"
+
+    def imageless(self, column: Column) -> str:
+        """Return the condition that the raw value of ``s`` has no forward image."""
+        if not codecs.is_lossy(column):
+            return "false"
+        (target,) = targets_of(column)
+        image = codecs.forward(self.mapping, column, target, "s")
+        return f"s.{q(column.source)} IS NOT NULL AND {image} IS NULL"
+
+    def merged(self, column: Column) -> str:
+        """Return what Down makes of a source column, from ``s k m g h`` and ``turn``."""
+        source = f"s.{q(column.source)}"
+        return (
+            f"CASE WHEN NOT {self.changed(column)} THEN {source}"
+            f" WHEN turn.settings ->> 'on_conflict' = 'archive' AND ("
+            f"{self.imageless(column)} OR m.row_hash IS DISTINCT FROM {self.row_hash})"
+            f" THEN {source} ELSE {self.home(column, 'k')} END"
+        )
+
+    @property
+    def owners_gone(self) -> str:
+        """Return a query of the owners, by id, that archived rows name and that are no more."""
+        source, target = self.mapping.source, self.mapping.target
+        if source.owner is None:
+            return ""
+        return (
+            f"SELECT o.id FROM (SELECT DISTINCT s.{q(source.owner)} AS id"
+            f" FROM archive.{q(source.table)} AS s) AS o WHERE o.id IS NOT NULL AND NOT EXISTS"
+            f" (SELECT FROM public.{q(target.table)} AS t WHERE t.{q(target.key)} = o.id)"
+        )
+
+    def differs(self, alias: str, names: Iterable[str], made: Callable[[str], str]) -> str:
+        """Return the condition that a target row holds something else than Up made, to the byte.
+
+        Args:
+            alias: the target row.
+            names: the columns to compare.
+            made: gives the expression of what Up made of a column.
+        """
+        conditions = []
+        for name in names:
+            value, kind = f"{alias}.{q(name)}", self.type_of(name)
+            if kind == "text":
+                condition = f'{value} COLLATE "C" IS DISTINCT FROM {made(name)}'
+            elif kind in _EQUAL_MEANS_IDENTICAL or _FIXED_SCALE.fullmatch(kind):
+                condition = f"{value} IS DISTINCT FROM {made(name)}"
+            else:
+                condition = f"record_image_ne(ROW({value}), ROW({made(name)}))"
+            conditions.append(condition)
+        return "\n            OR ".join(conditions) or "false"
 
     def touched_by(self, alias: str) -> str:
         """Return when a kept target row was last touched, or the transaction's time."""
@@ -261,7 +331,7 @@ class Expressions:
             return "m.target_id"
         for column in self.carried:
             if column.source == name:
-                return self._home(column, "t")
+                return self.home(column, "t")
         target = next(t for t, copied in self.copied.items() if copied == name)
         return f"t.{q(target)}"
 
@@ -288,7 +358,7 @@ class Expressions:
                 )
         return "\n            OR ".join(conditions) if conditions else "false"
 
-    def _home(self, column: Column, alias: str) -> str:
+    def home(self, column: Column, alias: str) -> str:
         """Return the inverse; a native without a name is called by another column."""
         native = self.mapping.native
         value = codecs.back(self.mapping, column, alias)

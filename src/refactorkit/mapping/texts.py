@@ -73,22 +73,29 @@ def _expression(text: str) -> str:
         raise ValueError("an expression stands on one line, without control characters")
     if _DOLLAR_QUOTE.search(text):
         raise ValueError("an expression may not contain a dollar quote; use 'single quotes'")
+    _closed(text)
+    return text
+
+
+def _closed(text: str) -> None:
+    """Refuse an expression that would take in what stands after it."""
     expected: list[str] = []
     for token in tokenize(text):
         if token.kind is Kind.QUOTED and not _is_closed(token.text):
             raise ValueError("an expression must close the quotes that it opens")
+        if token.text == "," and not expected:
+            raise ValueError("an expression is one value: no commas outside brackets")
         if token.text in _OPENING:
             expected.append(_OPENING[token.text])
         elif token.text in _OPENING.values() and (not expected or expected.pop() != token.text):
             raise ValueError("an expression must open the brackets that it closes")
     if expected:
         raise ValueError("an expression must close the brackets that it opens")
-    return text
 
 
 def _is_closed(quoted: str) -> bool:
-    mark = quoted[-1]
-    return mark not in "'\"" or (quoted.count(mark) % 2 == 0)
+    mark = re.search(r"['\"]", quoted)
+    return mark is None or (quoted.endswith(mark[0]) and quoted.count(mark[0]) % 2 == 0)
 
 
 def _constant(text: str) -> str:
@@ -103,6 +110,19 @@ def _constant(text: str) -> str:
     if _DOLLAR_QUOTE.search(text):
         raise ValueError("a constant may not contain a dollar quote, such as $$ or $x$")
     return text
+
+
+def scalar(value: object) -> object:
+    """Return a constant: a text that is safe, true or false, or a whole number.
+
+    Raises:
+        ValueError: it is something else; the message says what it may be.
+    """
+    if isinstance(value, str):
+        return _constant(value)
+    if not isinstance(value, int):
+        raise ValueError("a constant is a text, true or false, or a whole number")  # noqa: TRY004
+    return value
 
 
 def _template(text: str) -> str:
