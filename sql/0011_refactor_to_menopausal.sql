@@ -1513,6 +1513,7 @@ DECLARE
     subjects bigint;
     renumbered bigint;
     acl record;
+    told record;
 BEGIN
     SELECT count(*), count(*) FILTER (WHERE m.kind = 'subject'), count(*) FILTER (WHERE m.renumbered)
     INTO pairs, subjects, renumbered
@@ -1556,6 +1557,26 @@ BEGIN
     LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM %s', acl.f,
             CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END);
+    END LOOP;
+    RAISE NOTICE USING ERRCODE = 'RK000', MESSAGE = format(
+        '0011 Up: %s rows of patients became %s subjects, %s of them under a new id; %s natives.',
+        sources, subjects, renumbered, natives);
+    FOR told IN
+        SELECT format('%s: %s, %s%s: %s (%s%s)',
+            '0011 Up', d.rule, d.table_name, CASE WHEN d.column_name = '' THEN '' ELSE '.' || d.column_name END,
+            count(*),
+            string_agg(d.row_id, ', ' ORDER BY length(d.row_id), d.row_id) FILTER (WHERE d.n <= 10),
+            CASE WHEN count(*) > 10 THEN ', ...' ELSE '' END) AS sentence
+        FROM (
+            SELECT d.rule, d.table_name, d.column_name, d.row_id, row_number() OVER (
+                PARTITION BY d.rule, d.table_name, d.column_name ORDER BY length(d.row_id), d.row_id) AS n
+            FROM archive.patients_decisions AS d
+            WHERE d.turn = (SELECT max(turn) FROM archive.patients_turns)
+        ) AS d
+        GROUP BY d.rule, d.table_name, d.column_name
+        ORDER BY 1
+    LOOP
+        RAISE NOTICE USING ERRCODE = 'RK000', MESSAGE = told.sentence;
     END LOOP;
     PERFORM set_config('search_path', current_setting('refactorkit.search_path'), true);
 END
@@ -2781,6 +2802,7 @@ DO $counts$
 DECLARE
     sources bigint := (SELECT count(*) FROM public.patients);
     pairs bigint := (SELECT count(*) FROM archive.patients_map);
+    told record;
 BEGIN
     IF sources <> pairs OR EXISTS (
         SELECT FROM archive.patients_map AS m
@@ -2799,6 +2821,28 @@ BEGIN
         'kept', (SELECT count(*) FROM archive.patients_kept_users WHERE refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns)),
         'decisions', (SELECT count(*) FROM archive.patients_decisions WHERE turn = (SELECT max(turn) FROM archive.patients_turns)))
     WHERE turn = (SELECT max(turn) FROM archive.patients_turns);
+    RAISE NOTICE USING ERRCODE = 'RK000', MESSAGE = format(
+        '0011 Down: %s rows of patients are back; %s rows are withheld because they were deleted, %s rows of users are kept for the next Up.',
+        sources,
+        (SELECT count(*) FROM archive.patients_withheld_patients WHERE refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns)),
+        (SELECT count(*) FROM archive.patients_kept_users WHERE refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns)));
+    FOR told IN
+        SELECT format('%s: %s, %s%s: %s (%s%s)',
+            '0011 Down', d.rule, d.table_name, CASE WHEN d.column_name = '' THEN '' ELSE '.' || d.column_name END,
+            count(*),
+            string_agg(d.row_id, ', ' ORDER BY length(d.row_id), d.row_id) FILTER (WHERE d.n <= 10),
+            CASE WHEN count(*) > 10 THEN ', ...' ELSE '' END) AS sentence
+        FROM (
+            SELECT d.rule, d.table_name, d.column_name, d.row_id, row_number() OVER (
+                PARTITION BY d.rule, d.table_name, d.column_name ORDER BY length(d.row_id), d.row_id) AS n
+            FROM archive.patients_decisions AS d
+            WHERE d.turn = (SELECT max(turn) FROM archive.patients_turns)
+        ) AS d
+        GROUP BY d.rule, d.table_name, d.column_name
+        ORDER BY 1
+    LOOP
+        RAISE NOTICE USING ERRCODE = 'RK000', MESSAGE = told.sentence;
+    END LOOP;
     PERFORM set_config('search_path', current_setting('refactorkit.search_path'), true);
 END
 $counts$;

@@ -569,3 +569,24 @@ def test_an_empty_database_goes_up_and_down(db: psycopg.Connection) -> None:
     turn(db, "up")
     turn(db, "down")
     assert pg_dump(url(db)) == before
+
+
+def test_each_turn_tells_its_counts_and_its_decisions_by_key_and_never_by_value(
+    db: psycopg.Connection,
+) -> None:
+    told: list[tuple[str | None, str | None]] = []
+    db.add_notice_handler(lambda d: told.append((d.sqlstate, d.message_primary)))
+    for key in (2, 40, 41):
+        patient(db, key, name="Canary Value", hypertension="canary value")
+    turn(db, "up")
+    db.execute("UPDATE public.users SET hypertension = 'no' WHERE id IN (40, 41)")
+    db.execute("INSERT INTO public.users (id, email, password_hash) VALUES (900, 'canary', 'h')")
+    turn(db, "down")
+    ours = [message for state, message in told if state == "RK000"]
+    assert ours == [
+        "0011 Up: 3 rows of patients became 3 subjects, 1 of them under a new id; 2 natives.",
+        "0011 Down: 3 rows of patients are back; 0 rows are withheld because they were deleted,"
+        " 3 rows of users are kept for the next Up.",
+        "0011 Down: made in version 11, users.is_active: 1 (900)",
+        "0011 Down: replaced a value without an image, patients.hypertension: 2 (40, 41)",
+    ]
