@@ -197,3 +197,14 @@ def test_without_the_right_to_write_the_table_a_file_is_rolled_back(
     assert "the version row of 0002_b.sql (up) failed: SQLSTATE 23514" in outcome.err
     assert "Nothing was changed: the database is at version 1." in outcome.err
     assert scalar(connection, "SELECT to_regclass('b')") is None
+
+
+def test_a_version_table_without_a_row_is_refused(
+    empty_database: str, connect: Connect, tmp_path: Path
+) -> None:
+    directory = write_files(tmp_path, TWO)
+    connect(empty_database).execute(OLD_SHAPE.encode() + b"TRUNCATE goose_db_version")
+    outcome = run("up", "--dir", directory, url=empty_database)
+    assert outcome.code == 3
+    assert "has no row, not even the one of version 0" in outcome.err
+    assert scalar(connect(empty_database), "SELECT to_regclass('a')::text") is None

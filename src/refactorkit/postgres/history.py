@@ -127,6 +127,9 @@ def read(connection: Connection, table: VersionTable) -> History:
 
     ``at`` is the time stamp as ISO 8601 text whatever the session's DateStyle, without a time
     zone, because goose stores none; None where the column is NULL.
+
+    Raises:
+        RefusedError: the table is there and empty: goose, too, does not know where it stands then.
     """
     if not table.exists:
         return History(rows=())
@@ -136,6 +139,12 @@ def read(connection: Connection, table: VersionTable) -> History:
         connection,
         sa.select(columns.id, columns.version_id, columns.is_applied, at).order_by(columns.id),
     )
+    if not rows:
+        raise RefusedError(
+            f"The version table {table.label} has no row, not even the one of version 0.",
+            state=NOTHING_CHANGED,
+            hint="Restore it from a backup. If nothing was ever applied here, drop the table.",
+        )
     return History(
         rows=tuple(AppliedRow(id=row[0], version=row[1], applied=row[2], at=row[3]) for row in rows)
     )
