@@ -472,7 +472,26 @@ BEGIN
         IF reach >= 2147483647 - 1000 THEN
             refusals := refusals || format('ids would reach %s, and integer ends at 2147483647 (1000 are kept free)', reach);
         END IF;
-        IF to_regclass('archive.patients_turns') IS NOT NULL THEN
+        IF to_regclass('archive.patients_turns') IS NULL THEN
+            refusals := refusals || ARRAY(
+                SELECT format('%s is there already', t)
+                FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.notification_queue']) AS t
+                WHERE to_regclass(t) IS NOT NULL
+                ORDER BY 1
+            );
+        ELSE
+            -- What Down kept must still be there, and of the structure that this file knows.
+            SELECT string_agg(t, ', ') INTO listed
+            FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.notification_queue']) AS t
+            WHERE to_regclass(t) IS NULL;
+            IF listed IS NOT NULL THEN
+                refusals := refusals || format('%s is gone: what was kept there could not be given back', listed);
+            ELSE
+                SELECT count(*) INTO found FROM archive.patients_turns
+                WHERE turn = (SELECT max(turn) FROM archive.patients_turns) AND structure_hash <> '9f8195736ea1f66be8c7275ac055561a10c1d155c6866b1225edd240ad0a9d2c';
+                IF found > 0 THEN
+                    refusals := refusals || 'the archive was written with a mapping of another structure: run the file that Down was run from'::text;
+                END IF;
             SELECT count(*) INTO found FROM archive.patients_turns
             WHERE turn = (SELECT max(turn) FROM archive.patients_turns) AND direction = 'up';
             IF found > 0 THEN
@@ -493,6 +512,7 @@ BEGIN
             IF found > 0 THEN
                 refusals := refusals || format('%s rows of public.users have the id of a subject that is to return: id %s%s',
                     found, listed, CASE WHEN found > 10 THEN ', ...' ELSE '' END);
+            END IF;
             END IF;
         END IF;
     END IF;

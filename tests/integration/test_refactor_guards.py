@@ -94,6 +94,14 @@ UP = {
         "ALTER SEQUENCE public.patients_id_seq CYCLE",
         "sequence public.patients_id_seq must have CACHE 1",
     ),
+    "a sequence that ends before the type": (
+        "ALTER SEQUENCE public.patients_id_seq MAXVALUE 1000",
+        "no MAXVALUE of its own",
+    ),
+    "a column whose values the server alone makes": (
+        "ALTER TABLE public.users ADD n integer GENERATED ALWAYS AS IDENTITY",
+        "public.users.n is GENERATED ALWAYS AS IDENTITY",
+    ),
     "a sequence that is not owned": (
         "ALTER SEQUENCE public.patients_id_seq OWNED BY NONE",
         "public.patients.id does not own the sequence public.patients_id_seq",
@@ -133,6 +141,10 @@ UP = {
     "an archived table of that name": (
         "CREATE TABLE archive.patients (id integer)",
         "archive.patients is there already",
+    ),
+    "a table of the archive's own": (
+        "CREATE TABLE archive.patients_map (id integer)",
+        "archive.patients_map is there already",
     ),
     "a view that stands in the archive": (
         "CREATE VIEW archive.patients_map AS SELECT 1",
@@ -312,6 +324,38 @@ def test_down_refuses(db: psycopg.Connection, plant: str, sentence: str) -> None
     before = state(db)
     with pytest.raises(psycopg.Error, match=sentence) as refused:
         turn(db, "down")
+    assert refused.value.sqlstate == "RK001"
+    assert state(db) == before
+
+
+AGAIN = {
+    "a table of what was kept is gone": (
+        "DROP TABLE archive.patients_kept_users",
+        "archive.patients_kept_users is gone: what was kept there could not be given back",
+    ),
+    "a table that Down moved away is gone": (
+        "DROP TABLE archive.notification_queue",
+        "archive.notification_queue is gone",
+    ),
+    "another mapping": (
+        "UPDATE archive.patients_turns SET structure_hash = 'x'",
+        "the archive was written with a mapping of another structure",
+    ),
+    "a user with the id of a subject": (
+        USERS_INSERT + "(7, 'seven@x.invalid', 'h')",
+        "1 rows of public.users have the id of a subject that is to return: id 7",
+    ),
+}
+
+
+@pytest.mark.parametrize(("plant", "sentence"), AGAIN.values(), ids=AGAIN)
+def test_the_next_up_refuses(db: psycopg.Connection, plant: str, sentence: str) -> None:
+    turn(db, "up")
+    turn(db, "down")
+    db.execute(plant.encode())
+    before = state(db)
+    with pytest.raises(psycopg.Error, match=sentence) as refused:
+        turn(db, "up")
     assert refused.value.sqlstate == "RK001"
     assert state(db) == before
 

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from refactorkit import __version__
-from refactorkit.cli import compile_mapping, embedded_server, logging, migrate, render, seed
+from refactorkit.cli import compile_mapping, embedded_server, logging, migrate, render, seed, verify
 from refactorkit.cli.context import Settings
 from refactorkit.cli.logging import DEFAULT_LEVEL, LogLevel
 from refactorkit.errors import FailedError, RefactorkitError, UsageError
@@ -185,6 +185,7 @@ _GROUPS: Final[tuple[Callable[[typer.Typer], None], ...]] = (
     migrate.register,
     seed.register,
     embedded_server.register,
+    verify.register,
     compile_mapping.register,
 )
 for _register in _GROUPS:
