@@ -1,6 +1,27 @@
 -- Users, their patients, the patients' assessments, runs of the model, and the log of who did what.
 
 -- +goose Up
+
+-- IF NOT EXISTS hides what is there already. A database that holds columns of later versions was migrated
+-- before, under another version table: running the chain over it again would make its history untrue.
+-- +goose StatementBegin
+DO $guard$
+BEGIN
+    IF EXISTS (
+        SELECT FROM pg_catalog.pg_attribute AS a
+        WHERE a.attrelid IN (pg_catalog.to_regclass('public.users'), pg_catalog.to_regclass('public.patients'),
+                pg_catalog.to_regclass('archive.patients'))
+            AND a.attname IN ('is_active', 'family_history') AND NOT a.attisdropped
+    ) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'RK001',
+            MESSAGE = 'The tables of this database are of a later version already.',
+            HINT = 'Nothing was changed. Look at the version table: is its name or schema another one here?';
+    END IF;
+END
+$guard$;
+-- +goose StatementEnd
+
 CREATE TABLE IF NOT EXISTS public.users (
     id SERIAL PRIMARY KEY,
     email TEXT NOT NULL UNIQUE,

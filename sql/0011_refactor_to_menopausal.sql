@@ -169,6 +169,15 @@ BEGIN
         ORDER BY 1
     );
 
+    -- Whoever runs this must be able to undo it: tables and sequences belong to them, or to a role they are in.
+    refusals := refusals || ARRAY(
+        SELECT format('%s belongs to %s, and %s is not a member of it', c.oid::regclass, c.relowner::regrole, current_user)
+        FROM pg_class AS c
+        WHERE (c.oid = ANY (touched) OR c.oid IN (to_regclass('public.users_id_seq'), to_regclass('public.patients_id_seq')))
+            AND NOT pg_has_role(me, c.relowner, 'USAGE')
+        ORDER BY 1
+    );
+
     -- Ordinary tables only: an ancestor or a partition would take part unseen.
     refusals := refusals || ARRAY(
         SELECT format('%s is not an ordinary table', c.oid::regclass)
@@ -218,13 +227,16 @@ BEGIN
     -- Views and functions follow a moved table and go on showing it, or stop a column from being dropped.
     refusals := refusals || ARRAY(
         SELECT DISTINCT format('%s depends on %s%s',
-            pg_describe_object(d.classid, d.objid, d.objsubid), r.oid::regclass,
+            CASE WHEN w.oid IS NULL THEN pg_describe_object(d.classid, d.objid, d.objsubid)
+                ELSE pg_describe_object('pg_class'::regclass, w.ev_class, 0) END,
+            r.oid::regclass,
             CASE WHEN r.oid = ANY (leaving) THEN '' ELSE ' (--accept dependants)' END)
         FROM pg_depend AS d
         JOIN pg_class AS r
             ON (d.refclassid = 'pg_class'::regclass AND d.refobjid = r.oid)
             OR (d.refclassid = 'pg_type'::regclass AND d.refobjid IN (
                 r.reltype, (SELECT t.typarray FROM pg_type AS t WHERE t.oid = r.reltype)))
+        LEFT JOIN pg_rewrite AS w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid
         WHERE r.oid = ANY (touched)
             AND d.deptype = 'n'
             AND (d.classid IN ('pg_rewrite'::regclass, 'pg_proc'::regclass)
@@ -235,13 +247,13 @@ BEGIN
 
     -- Rules, policies, row security: they would filter or rewrite what we read and write.
     refusals := refusals || ARRAY(
-        SELECT format('rule %I on %s', r.rulename, r.ev_class::regclass)
+        SELECT format('rule %I on %s would rewrite what is done here: drop it, and make it again afterwards', r.rulename, r.ev_class::regclass)
         FROM pg_rewrite AS r WHERE r.ev_class = ANY (touched)
         UNION
-        SELECT format('policy %I on %s', p.polname, p.polrelid::regclass)
+        SELECT format('policy %I on %s would hide rows or change who sees them: drop it, and make it again afterwards', p.polname, p.polrelid::regclass)
         FROM pg_policy AS p WHERE p.polrelid = ANY (touched)
         UNION
-        SELECT format('row security is on for %s', c.oid::regclass)
+        SELECT format('row security is on for %s: switch it off, and on again afterwards', c.oid::regclass)
         FROM pg_class AS c WHERE c.oid = ANY (touched) AND (c.relrowsecurity OR c.relforcerowsecurity)
         ORDER BY 1
     );
@@ -883,6 +895,9 @@ CROSS JOIN (
     ) AS made ON made.target_id = t.id
 ) AS natives;
 
+-- RESTART gives each sequence a new place that a rollback takes away again: setval alone would outlive it.
+ALTER SEQUENCE public.users_id_seq RESTART;
+ALTER SEQUENCE public.patients_id_seq RESTART;
 SELECT setval(s.sequence, t.ids_after)
 FROM archive.patients_turns AS t
 CROSS JOIN (VALUES ('public.users_id_seq'::regclass), ('public.patients_id_seq'::regclass)) AS s (sequence)
@@ -1806,6 +1821,15 @@ BEGIN
         ORDER BY 1
     );
 
+    -- Whoever runs this must be able to undo it: tables and sequences belong to them, or to a role they are in.
+    refusals := refusals || ARRAY(
+        SELECT format('%s belongs to %s, and %s is not a member of it', c.oid::regclass, c.relowner::regrole, current_user)
+        FROM pg_class AS c
+        WHERE (c.oid = ANY (touched) OR c.oid IN (to_regclass('public.users_id_seq'), to_regclass('archive.patients_id_seq')))
+            AND NOT pg_has_role(me, c.relowner, 'USAGE')
+        ORDER BY 1
+    );
+
     -- Ordinary tables only: an ancestor or a partition would take part unseen.
     refusals := refusals || ARRAY(
         SELECT format('%s is not an ordinary table', c.oid::regclass)
@@ -1855,13 +1879,16 @@ BEGIN
     -- Views and functions follow a moved table and go on showing it, or stop a column from being dropped.
     refusals := refusals || ARRAY(
         SELECT DISTINCT format('%s depends on %s%s',
-            pg_describe_object(d.classid, d.objid, d.objsubid), r.oid::regclass,
+            CASE WHEN w.oid IS NULL THEN pg_describe_object(d.classid, d.objid, d.objsubid)
+                ELSE pg_describe_object('pg_class'::regclass, w.ev_class, 0) END,
+            r.oid::regclass,
             CASE WHEN r.oid = ANY (leaving) THEN '' ELSE ' (--accept dependants)' END)
         FROM pg_depend AS d
         JOIN pg_class AS r
             ON (d.refclassid = 'pg_class'::regclass AND d.refobjid = r.oid)
             OR (d.refclassid = 'pg_type'::regclass AND d.refobjid IN (
                 r.reltype, (SELECT t.typarray FROM pg_type AS t WHERE t.oid = r.reltype)))
+        LEFT JOIN pg_rewrite AS w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid
         WHERE r.oid = ANY (leaving)
             AND d.deptype = 'n'
             AND (d.classid IN ('pg_rewrite'::regclass, 'pg_proc'::regclass)
@@ -1873,7 +1900,9 @@ BEGIN
     -- What Down drops takes everything that hangs on it: that must be the mapping's own.
     refusals := refusals || ARRAY(
         SELECT DISTINCT format('%s hangs on %s.%s, which Down drops%s',
-            pg_describe_object(d.classid, d.objid, d.objsubid), e.t, e.c,
+            CASE WHEN w.oid IS NULL THEN pg_describe_object(d.classid, d.objid, d.objsubid)
+                ELSE pg_describe_object('pg_class'::regclass, w.ev_class, 0) END,
+            e.t, e.c,
             CASE WHEN d.deptype = 'a' THEN ' (--accept drift)' ELSE '' END)
         FROM (VALUES
             ('public.users'::regclass, 'first_name'),
@@ -1917,6 +1946,7 @@ BEGIN
         JOIN pg_depend AS d
             ON d.refclassid = 'pg_class'::regclass AND d.refobjid = e.t AND d.refobjsubid = a.attnum
         LEFT JOIN pg_class AS i ON d.classid = 'pg_class'::regclass AND i.oid = d.objid
+        LEFT JOIN pg_rewrite AS w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid
         LEFT JOIN pg_constraint AS c ON d.classid = 'pg_constraint'::regclass AND c.oid = d.objid
         WHERE d.classid <> 'pg_attrdef'::regclass AND d.deptype IN ('n', 'a')
             AND NOT (c.oid IS NOT NULL AND (c.contype::text = 'n' OR c.conname = ANY (
@@ -1975,13 +2005,13 @@ BEGIN
 
     -- Rules, policies, row security: they would filter or rewrite what we read and write.
     refusals := refusals || ARRAY(
-        SELECT format('rule %I on %s', r.rulename, r.ev_class::regclass)
+        SELECT format('rule %I on %s would rewrite what is done here: drop it, and make it again afterwards', r.rulename, r.ev_class::regclass)
         FROM pg_rewrite AS r WHERE r.ev_class = ANY (touched)
         UNION
-        SELECT format('policy %I on %s', p.polname, p.polrelid::regclass)
+        SELECT format('policy %I on %s would hide rows or change who sees them: drop it, and make it again afterwards', p.polname, p.polrelid::regclass)
         FROM pg_policy AS p WHERE p.polrelid = ANY (touched)
         UNION
-        SELECT format('row security is on for %s', c.oid::regclass)
+        SELECT format('row security is on for %s: switch it off, and on again afterwards', c.oid::regclass)
         FROM pg_class AS c WHERE c.oid = ANY (touched) AND (c.relrowsecurity OR c.relforcerowsecurity)
         ORDER BY 1
     );
@@ -2226,6 +2256,9 @@ CROSS JOIN (
 ) AS used
 WHERE up.turn = (SELECT max(turn) FROM archive.patients_turns);
 
+-- RESTART gives each sequence a new place that a rollback takes away again: setval alone would outlive it.
+ALTER SEQUENCE public.users_id_seq RESTART;
+ALTER SEQUENCE archive.patients_id_seq RESTART;
 SELECT setval(s.sequence, t.ids_after)
 FROM archive.patients_turns AS t
 CROSS JOIN (VALUES ('public.users_id_seq'::regclass), ('archive.patients_id_seq'::regclass)) AS s (sequence)

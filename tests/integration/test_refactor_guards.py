@@ -48,7 +48,7 @@ UP = {
     ),
     "a view on patients": (
         "CREATE VIEW public.v AS SELECT id FROM public.patients",
-        r"rule _RETURN on view public.v depends on public.patients\.",
+        r": view public.v depends on public.patients\.",
     ),
     "a view on users": (
         "CREATE VIEW public.v AS SELECT id FROM public.users",
@@ -382,3 +382,12 @@ def test_down_lets_go_of_drift_that_the_operator_accepts(
     db.execute(plant.encode())
     turn(db, "down", {"accept": "drift"})
     assert pg_dump(f"{db.info.dsn} password={db.info.password}") == before
+
+
+@pytest.mark.parametrize("version", [2, 10, 11])
+def test_the_chain_does_not_begin_again_over_tables_of_a_later_version(
+    make_database: Callable[[int], str], connect: Callable[..., psycopg.Connection], version: int
+) -> None:
+    db = connect(make_database(version))
+    with pytest.raises(psycopg.Error, match="of a later version already"):
+        turn(db, "up", version=1)

@@ -7,7 +7,14 @@ CHECK or of a default means.
 
 from collections.abc import Iterator
 
-from refactorkit.mapping import check_codecs, check_names, check_native, check_parts, check_subject
+from refactorkit.mapping import (
+    check_codecs,
+    check_images,
+    check_names,
+    check_native,
+    check_parts,
+    check_subject,
+)
 from refactorkit.mapping.model import Mapping
 from refactorkit.mapping.problem import Problem
 
@@ -23,6 +30,7 @@ _CHECKS = (
     check_codecs.types,
     check_codecs.inverses,
     check_codecs.nulls,
+    check_images.images,
     check_subject.values,
     check_subject.every_column_has_a_value,
     check_subject.rights,

@@ -32,7 +32,13 @@ def constraints(mapping: Mapping) -> Iterator[Problem]:
         own: Named = [(part.foreign_key, (*at, "foreign_key"))]
         yield from _repeated(
             "constraint",
-            [*own, *((k.name, (*at, "foreign_keys", i, "name")) for i, k in enumerate(part.foreign_keys))],
+            [
+                *own,
+                *(
+                    (k.name, (*at, "foreign_keys", i, "name"))
+                    for i, k in enumerate(part.foreign_keys)
+                ),
+            ],
         )
 
 

@@ -141,11 +141,7 @@ def _default_again(column: Definition) -> str:
 
 def _changed_defaults(columns: Columns) -> list[tuple[str, str]]:
     """Return the columns whose default is not what rows from before the cutover hold."""
-    return [
-        (name, d.default)
-        for name, d in columns.items()
-        if d.existing is not None
-    ]
+    return [(name, d.default) for name, d in columns.items() if d.existing is not None]
 
 
 def _returning(mapping: Mapping, dependant: Dependant) -> str:
