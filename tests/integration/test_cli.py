@@ -186,7 +186,8 @@ def test_status_with_check_says_whether_anything_is_left_to_do(
 def test_results_go_to_standard_output_and_logs_to_standard_error(
     empty_database: str, tmp_path: Path
 ) -> None:
-    outcome = run("up", "--dir", write_files(tmp_path, FILES), url=empty_database)
+    directory = write_files(tmp_path, FILES)
+    outcome = run("up", "--log-level", "info", "--dir", directory, url=empty_database)
 
     assert "event=step.done" not in outcome.out
     assert outcome.err.count("event=step.done") == 2

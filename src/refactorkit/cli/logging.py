@@ -31,7 +31,7 @@ class LogLevel(StrEnum):
         return int(getattr(logging, self.name))
 
 
-DEFAULT_LEVEL: Final = LogLevel.INFO
+DEFAULT_LEVEL: Final = LogLevel.WARNING
 
 ALLOWED_KEYS: Final = frozenset(
     {

@@ -263,7 +263,10 @@ class Runner:
             lost = self._connection.closed
             self._roll_back()
             place = self._progress.place(server_errors.position(error) or 1)
-            _log.error("step.failed", sqlstate=error.sqlstate, error_class=type(error).__name__)
+            if server_errors.is_guard(error):  # what a guard says is the answer, not an accident
+                _log.info("step.refused", sqlstate=error.sqlstate)
+            else:
+                _log.error("step.failed", sqlstate=error.sqlstate, error_class=type(error).__name__)
             if lost:
                 raise FailedError(
                     f"The connection was lost at {place}.",

@@ -68,7 +68,7 @@ def _take(connection: Connection, wait_seconds: float) -> None:
             )
         if not told:
             told = True
-            _log.info("lock.waiting", wait_seconds=wait_seconds)
+            _log.warning("lock.waiting", wait_seconds=wait_seconds)
         time.sleep(_POLL_SECONDS)
 
 

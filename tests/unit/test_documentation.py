@@ -1,0 +1,66 @@
+"""What the documents say is what the program does."""
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+from pydantic import BaseModel
+
+from refactorkit.cli.app import app
+from refactorkit.mapping.guards import kept_tables, up_guards
+from refactorkit.mapping.load import load_mapping
+from refactorkit.mapping.model import _Part
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+ARCHIVE = (ROOT / "archive" / "README.md").read_text(encoding="utf-8")
+MIGRATION = (ROOT / "sql" / "0011_refactor_to_menopausal.sql").read_text(encoding="utf-8")
+
+
+def commands() -> list[str]:
+    group = typer.main.get_command(app)
+    return sorted(group.commands)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_the_readme_tells_of_every_command(command: str) -> None:
+    assert f"`{command}`" in README
+
+
+def test_the_readme_tells_of_every_guard_that_has_a_name_and_of_no_other() -> None:
+    named = set(re.findall(r"'(\w+)' (?:<> ALL|= ANY) \(accepted\)", MIGRATION))
+    assert (
+        set(re.findall(r"^\| `(\w+)` \| [^|]+ \|$", README, re.MULTILINE)) - set(commands())
+        == named
+    )
+
+
+def test_the_archives_readme_tells_of_every_table_that_is_kept() -> None:
+    mapping = load_mapping(ROOT / "archive" / "patients.toml")
+    told = set(re.findall(r"`(\w+)`", ARCHIVE))
+    tables = {*kept_tables(mapping), *up_guards(mapping).moved, f"archive.{mapping.source.table}"}
+    assert {table.removeprefix("archive.") for table in tables} <= told
+
+
+@pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_every_file_that_a_document_names_is_there(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    named = re.findall(r"(?<![\w/.-])((?:src|sql|archive|tests|benchmarks|\.ci)/[\w./-]*\w)", text)
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def keys(model: type[BaseModel]) -> set[str]:
+    """The keys that a mapping file may have, whatever part they are of."""
+    found: set[str] = set()
+    for part in model.__subclasses__():
+        found |= set(part.model_fields) | keys(part)
+    return found
+
+
+def test_the_mappings_page_tells_of_every_key() -> None:
+    page = (ROOT / "docs" / "mapping.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`]+`", page))))
+    in_definitions = {"type", "not_null", "default", "serial"}
+    assert keys(_Part) - in_definitions - told == set()
