@@ -235,7 +235,7 @@ def test_an_operator_may_overrule_a_guard_that_has_a_name(
 
 def test_a_table_with_few_attribute_numbers_left_is_refused(db: psycopg.Connection) -> None:
     db.execute(b"ALTER TABLE public.users " + b", ".join(b"ADD x%d text" % i for i in range(1495)))
-    with pytest.raises(psycopg.Error, match="public.users has 96 attribute numbers left"):
+    with pytest.raises(psycopg.Error, match=r"public\.users has 96 attribute numbers left"):
         turn(db, "up")
 
 

@@ -190,7 +190,8 @@ def test_natives_with_a_profile_or_assessments_become_patients_who_own_themselve
     db.execute(
         "INSERT INTO public.users (email, password_hash, first_name, bmi, created_by) VALUES"
         " ('profile@x.invalid', 'h', NULL, 20, 40), ('name@x.invalid', 'h', 'Only', NULL, 1),"
-        " ('assessed@x.invalid', 'h', 'Ass', NULL, NULL), ('family@x.invalid', 'h', 'F', NULL, NULL)"
+        " ('assessed@x.invalid', 'h', 'Ass', NULL, NULL),"
+        " ('family@x.invalid', 'h', 'F', NULL, NULL)"
     )
     db.execute(
         "UPDATE public.users SET family_history_diabetes = true WHERE email = 'family@x.invalid'"
@@ -207,7 +208,7 @@ def test_natives_with_a_profile_or_assessments_become_patients_who_own_themselve
         for row in rows(db, "SELECT user_id, name, id, smoking FROM public.patients WHERE id <> 40")
     }
     assert shown == {
-        # An id that a patient may have had is not used again: the clinician's patient gets a new one.
+        # An id that a patient may have had is not used again: the clinician gets a new one.
         1: ("ada@clinic.invalid", 205, "never"),
         ids["profile@x.invalid"]: ("profile@x.invalid", 201, None),
         ids["assessed@x.invalid"]: ("Ass", 203, None),
@@ -327,7 +328,8 @@ def test_a_patient_deleted_in_version_10_does_not_return_and_what_was_kept_stays
     db.execute("UPDATE public.users SET phone = '1', bmi = 20 WHERE id IN (40, 1)")
     db.execute(
         "INSERT INTO public.notification_queue (user_id, notification_type, subject, body,"
-        " scheduled_for) VALUES (40, 'educational', 's', 'b', now()), (1, 'educational', 's', 'b', now())"
+        " scheduled_for) VALUES (40, 'educational', 's', 'b', now()),"
+        " (1, 'educational', 's', 'b', now())"
     )
     turn(db, "down")
     db.execute("DELETE FROM public.patients")
@@ -472,7 +474,10 @@ def test_an_edit_in_version_10_after_a_rollback_wins_over_what_was_kept(
     db.execute("UPDATE public.patients SET bmi = 22 WHERE id = 41")
     patient(db, 300)
     turn(db, "up")
-    query = "SELECT first_name, last_name, bmi::text, smoking_status, phone FROM public.users WHERE id = %s"
+    query = (
+        "SELECT first_name, last_name, bmi::text, smoking_status, phone"
+        " FROM public.users WHERE id = %s"
+    )
     assert one(db, query, 40) == ("Eve", "New", "30.00", "former", "1")
     assert one(db, query, 41) == ("Pat", "Number41", "22.00", None, None)
     assert one(db, query, 300)[0] == "Pat"

@@ -21,7 +21,10 @@ def turn(
     replace: tuple[str, str] | None = None,
     version: int = VERSION,
 ) -> None:
-    """Run Up or Down of 0011 (or of another file) with settings `refactorkit.*`; `replace` plants a fault in its text."""
+    """Run Up or Down of 0011 (or of another file) with settings `refactorkit.*`.
+
+    `replace` plants a fault in its text.
+    """
     migration = next(m for m in read_folder(SQL, environ=os.environ) if m.version == version)
     script = migration.script(Direction(direction))
     assert script.error is None

@@ -216,7 +216,8 @@ class Expressions:
         return (
             f"CASE WHEN w.source_id IS NULL THEN {kept}"
             f" WHEN s.{q(mapping.source.key)} IS NULL THEN {gone}"
-            f" WHEN record_image_eq(ROW(s.{q(mapped.source)}), ROW(w.{q(mapped.source)})) THEN {kept}"
+            f" WHEN record_image_eq(ROW(s.{q(mapped.source)}), ROW(w.{q(mapped.source)}))"
+            f" THEN {kept}"
             f" ELSE {codecs.forward(mapping, mapped, name, 's')} END"
         )
 
