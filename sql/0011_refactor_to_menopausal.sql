@@ -34,6 +34,7 @@ BEGIN
     PERFORM set_config('search_path', 'pg_catalog, pg_temp', true);
     PERFORM set_config('row_security', 'off', true);
     PERFORM set_config('standard_conforming_strings', 'on', true);
+    PERFORM set_config('quote_all_identifiers', 'off', true);
     -- Whole tables are joined and indexed here: no small change on disk for it.
     PERFORM set_config('work_mem', greatest(pg_size_bytes(current_setting('work_mem')) / 1024, 65536)::text, true);
     PERFORM set_config('maintenance_work_mem',
@@ -1070,6 +1071,7 @@ FROM (
     CROSS JOIN archive.patients_turns AS t
     WHERE t.turn = (SELECT max(turn) FROM archive.patients_turns)
         AND NOT EXISTS (SELECT FROM archive.patients_map AS m WHERE m.source_id = s.id)
+    ORDER BY s.id
 ) AS new;
 
 ALTER TABLE archive.patients_map
@@ -1637,6 +1639,7 @@ BEGIN
     PERFORM set_config('search_path', 'pg_catalog, pg_temp', true);
     PERFORM set_config('row_security', 'off', true);
     PERFORM set_config('standard_conforming_strings', 'on', true);
+    PERFORM set_config('quote_all_identifiers', 'off', true);
     -- Whole tables are joined and indexed here: no small change on disk for it.
     PERFORM set_config('work_mem', greatest(pg_size_bytes(current_setting('work_mem')) / 1024, 65536)::text, true);
     PERFORM set_config('maintenance_work_mem',

@@ -10,7 +10,6 @@ import structlog
 from refactorkit.commands.verdict import Verdict
 from refactorkit.errors import NOTHING_CHANGED, RefusedError
 from refactorkit.mapping.verification import checks, unmapped_query
-from refactorkit.migrations.model import Direction
 from refactorkit.postgres import server_errors
 from refactorkit.postgres.connection import Connection, connected
 from refactorkit.postgres.dsn import Dsn
@@ -147,7 +146,7 @@ def _verify(
         report(check.name)
         outcomes.append(run_check(connection, check, limit=request.limit))
     query = unmapped_query(turn.mapping, turn.direction)
-    unmapped = dict(connection.execute(query.encode()).fetchall()) if query else {}
+    unmapped: dict[str, int] = dict(connection.execute(query.encode()).fetchall()) if query else {}
     return Verification(turn=turn, outcomes=tuple(outcomes), unmapped=unmapped)
 
 

@@ -139,7 +139,7 @@ def _default_again(column: Definition) -> str:
     return f"SET DEFAULT {column.default}" if column.default is not None else "DROP DEFAULT"
 
 
-def _changed_defaults(columns: Columns) -> list[tuple[str, str]]:
+def _changed_defaults(columns: Columns) -> list[tuple[str, str | None]]:
     """Return the columns whose default is not what rows from before the cutover hold."""
     return [(name, d.default) for name, d in columns.items() if d.existing is not None]
 
@@ -147,18 +147,18 @@ def _changed_defaults(columns: Columns) -> list[tuple[str, str]]:
 def _returning(mapping: Mapping, dependant: Dependant) -> str:
     """Return the condition under which a dependant's row finds its place again."""
     name, target = mapping.name, mapping.target
-    conditions = [
-        f"x.refactorkit_turn = (SELECT max(turn) FROM archive.{name}_turns"
-        " WHERE direction = 'down')",
+    last_down = f"(SELECT max(turn) FROM archive.{name}_turns WHERE direction = 'down')"
+    person = (
         f"EXISTS (SELECT FROM public.{identifier(target.table)} AS t"
-        f" WHERE t.{identifier(target.key)} = x.{identifier(dependant.column)})",
+        f" WHERE t.{identifier(target.key)} = x.{identifier(dependant.column)})"
+    )
+    conditions = [f"x.refactorkit_turn = {last_down}", person]
+    conditions += [
+        f"(x.{identifier(fk.column)} IS NULL OR"
+        f" EXISTS (SELECT FROM public.{identifier(fk.references)} AS p"
+        f" WHERE p.{identifier(fk.references_key)} = x.{identifier(fk.column)}))"
+        for fk in dependant.foreign_keys
     ]
-    for fk in dependant.foreign_keys:
-        conditions.append(
-            f"(x.{identifier(fk.column)} IS NULL OR"
-            f" EXISTS (SELECT FROM public.{identifier(fk.references)} AS p"
-            f" WHERE p.{identifier(fk.references_key)} = x.{identifier(fk.column)}))"
-        )
     for unique in (dependant.key, *dependant.unique):
         same = " AND ".join(f"o.{identifier(c)} = x.{identifier(c)}" for c in unique)
         conditions.append(

@@ -165,7 +165,8 @@ class Expressions:
             return "m.target_id"
         if source is not None:
             return (
-                f"CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.{q(source)}), ROW(w.{q(source)}))"
+                f"CASE WHEN w.source_id IS NULL"
+                f" OR record_image_eq(ROW(s.{q(source)}), ROW(w.{q(source)}))"
                 f" THEN {kept} ELSE {self.made(name)} END"
             )
         if name in dict(self.templates):

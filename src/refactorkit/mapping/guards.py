@@ -83,8 +83,8 @@ def up_guards(mapping: Mapping) -> Guards:
         )
         names += [f"public.{name}" for name in link.indexes.values()]
         new_columns += [(table, name) for name in (link.becomes, *link.adds)]
-    for table in mapping.table:
-        names += [f"public.{table.table}", *(f"public.{name}" for name in table.indexes)]
+    for new in mapping.table:
+        names += [f"public.{new.table}", *(f"public.{name}" for name in new.indexes)]
     return Guards(
         direction=Direction.UP,
         title=f"{mapping.version:04} Up",
@@ -216,11 +216,9 @@ def _sequence(table: str, key: str) -> str:
 
 
 def _sequences(mapping: Mapping, source_schema: str) -> tuple[Sequence, ...]:
+    source, target = mapping.source, mapping.target
+    keys = (("public", target.table, target.key), (source_schema, source.table, source.key))
     return tuple(
-        Sequence(
-            table=f"{schema}.{part.table}",
-            column=part.key,
-            name=f"{schema}.{_sequence(part.table, part.key)}",
-        )
-        for schema, part in (("public", mapping.target), (source_schema, mapping.source))
+        Sequence(table=f"{schema}.{table}", column=key, name=f"{schema}.{_sequence(table, key)}")
+        for schema, table, key in keys
     )

@@ -7,6 +7,7 @@ against accidents, not against people.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from refactorkit.mapping.compile import environment
 from refactorkit.mapping.model import Mapping
@@ -32,16 +33,12 @@ class Check:
 
 def checks(mapping: Mapping, after: Direction) -> tuple[Check, ...]:
     """Return the checks for a database whose last turn of this refactor was ``after``."""
-    template = environment(mapping).get_template("verify.sql.j2").make_module
-    queries = template(
-        {"last_down": f"(SELECT max(turn) FROM archive.{mapping.name}_turns"
-                      " WHERE direction = 'down')"}
-    )  # fmt: skip
+    last_down = f"(SELECT max(turn) FROM archive.{mapping.name}_turns WHERE direction = 'down')"
+    q = _queries(mapping, last_down=last_down)
     name, source, target = mapping.name, mapping.source, mapping.target
     pairs = f"SELECT count(*) FROM archive.{name}_map"
     subjects = f"{pairs} WHERE kind = 'subject'"
     kept = f"SELECT count(*) FROM archive.{name}_kept_{target.table}"
-    q = queries
     up = after is Direction.UP
     schema = "archive" if up else "public"
     made = [
@@ -123,5 +120,10 @@ def unmapped_query(mapping: Mapping, after: Direction) -> str | None:
     if not any(column.codec in ("values", "range") for column in mapping.column):
         return None
     schema = "archive" if after is Direction.UP else "public"
-    module = environment(mapping).get_template("verify.sql.j2").make_module({"last_down": ""})
-    return str(module.unmapped(schema))
+    return str(_queries(mapping, last_down="").unmapped(schema))
+
+
+def _queries(mapping: Mapping, *, last_down: str) -> Any:
+    """Return the template's macros, which mypy cannot know, as functions that give SQL."""
+    template = environment(mapping).get_template("verify.sql.j2")
+    return template.make_module({"last_down": last_down})
