@@ -26,7 +26,7 @@ def test_the_mock_data_is_as_promised(make_database: MakeDatabase, connect: Conn
     assert scalar(
         connection,
         "SELECT bool_and(n BETWEEN 1 AND 4) FROM (SELECT count(a.id) AS n FROM patients AS p"
-        " LEFT JOIN assessments AS a ON a.patient_id = p.id GROUP BY p.id)",
+        " LEFT JOIN assessments AS a ON a.patient_id = p.id GROUP BY p.id) AS counted",
     )
     assert scalar(
         connection,

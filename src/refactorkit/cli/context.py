@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 from refactorkit.cli.logging import LogLevel
-from refactorkit.errors import UsageError
+from refactorkit.errors import NOTHING_CHANGED, UsageError
 from refactorkit.postgres.dsn import Dsn
 
 
@@ -56,6 +56,7 @@ def require_dsn(settings: Settings) -> Dsn:
     if dsn is None:
         raise UsageError(
             "No database URL was given, and which database is meant is never guessed.",
+            state=NOTHING_CHANGED,
             hint="Use --database-url, or set REFACTORKIT_DATABASE_URL or DATABASE_URL.",
         )
     return dsn

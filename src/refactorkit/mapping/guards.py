@@ -185,7 +185,8 @@ def _columns(table: str, columns: Columns) -> Iterator[tuple[str, str, str]]:
 
 
 def _tables(mapping: Mapping) -> tuple[str, ...]:
-    return tuple(f"public.{part.table}" for part in (*mapping.link, *mapping.dependant))
+    names = [link.table for link in mapping.link] + [part.table for part in mapping.dependant]
+    return tuple(f"public.{name}" for name in names)
 
 
 def _target_keys(mapping: Mapping) -> Iterator[tuple[str, str, str]]:

@@ -129,7 +129,10 @@ def refuse_read_only(connection: Connection, dsn: Dsn) -> None:
             state=NOTHING_CHANGED,
             hint="Use the address of the primary.",
         )
-    if fetch_value(connection, "SELECT current_setting('transaction_read_only')") == "on":
+    if (
+        fetch_value(connection, "SELECT pg_catalog.current_setting('transaction_read_only')")
+        == "on"
+    ):
         raise RefusedError(
             f"Transactions are read-only on {dsn.describe()} (default_transaction_read_only).",
             state=NOTHING_CHANGED,

@@ -16,7 +16,7 @@ from typing import Final
 
 from psycopg import pq
 
-from refactorkit.errors import UsageError
+from refactorkit.errors import NOTHING_CHANGED, UsageError
 
 _SCHEMES: Final = ("postgresql://", "postgres://")
 _HIDDEN: Final = frozenset(
@@ -116,7 +116,9 @@ class Dsn:
 
 
 def _malformed(what: str) -> UsageError:
-    return UsageError(f"The database URL is malformed: {what}.", hint=_ENCODE_HINT)
+    return UsageError(
+        f"The database URL is malformed: {what}.", state=NOTHING_CHANGED, hint=_ENCODE_HINT
+    )
 
 
 def _checked(parameters: dict[str, str]) -> dict[str, str]:

@@ -134,7 +134,7 @@ def read(connection: Connection, table: VersionTable) -> History:
     if not table.exists:
         return History(rows=())
     columns = _table(table).c
-    at = sa.func.to_char(columns.tstamp, TIME_FORMAT)
+    at = sa.func.pg_catalog.to_char(columns.tstamp, TIME_FORMAT)
     rows = _run(
         connection,
         sa.select(columns.id, columns.version_id, columns.is_applied, at).order_by(columns.id),

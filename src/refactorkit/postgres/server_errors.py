@@ -11,22 +11,47 @@ from typing import Final
 
 import psycopg
 
-from refactorkit.errors import BusyError, FailedError, RefactorkitError, RefusedError
+from refactorkit.errors import (
+    NOTHING_CHANGED,
+    BusyError,
+    FailedError,
+    RefactorkitError,
+    RefusedError,
+)
 
 LOCK_NOT_AVAILABLE: Final = "55P03"
 _GUARD_CLASS: Final = "RK"
 _TRY_AGAIN: Final = frozenset({LOCK_NOT_AVAILABLE, "40001", "40P01", "57P03", "53300"})
-_HINTS: Final = {
-    LOCK_NOT_AVAILABLE: "Somebody holds a lock on a table; look at pg_stat_activity, try again.",
-    "40001": "Another transaction changed the same rows; try again.",
-    "40P01": "Two transactions waited for each other; try again.",
-    "53300": "The server has no free connection; try again.",
-    "57P03": "The server is starting up or shutting down; try again.",
-    "42501": "This user lacks a privilege; use the owner of the tables, or ask for a GRANT.",
-    "25006": "The server or the user's transactions are read-only; use the primary.",
-    "53100": "A disk of the server is full; make room, then run again.",
-    "57014": "The statement was cancelled or ran into statement_timeout.",
-    "25P03": "The server ended the session: idle_in_transaction_session_timeout.",
+_AGAIN: Final = "Try again."
+_ROWS: Final = "Mend the rows or the constraint, then run again; the server's log names the row."
+_MEANINGS: Final = {  # what is the matter, and what to do
+    LOCK_NOT_AVAILABLE: (
+        "somebody else holds a lock on a table",
+        "Look at pg_stat_activity for open transactions, and try again.",
+    ),
+    "40001": ("another transaction changed the same rows", _AGAIN),
+    "40P01": ("it and another transaction waited for each other", _AGAIN),
+    "53300": ("the server has no free connection", _AGAIN),
+    "57P03": ("the server is starting up or shutting down", _AGAIN),
+    "42501": (
+        "this user lacks a privilege",
+        "Run it as the owner of the tables, or ask for a GRANT.",
+    ),
+    "25006": ("the server or its transactions are read-only", "Use the primary."),
+    "53100": ("a disk of the server is full", "Make room, then run again."),
+    "57014": (
+        "the statement was cancelled, or ran into statement_timeout",
+        "Run again with a longer statement_timeout for this user, or none.",
+    ),
+    "25P03": (
+        "the server ended the session, which was idle in its transaction for too long",
+        "Run again with a longer idle_in_transaction_session_timeout, or none.",
+    ),
+    "22003": ("a number is beyond the range of its type", "Mend the row, then run again."),
+    "23502": ("a row has no value where the table demands one", _ROWS),
+    "23503": ("a row names another one that is not there", _ROWS),
+    "23505": ("two rows have the same key", _ROWS),
+    "23514": ("a row does not meet a check of its table", _ROWS),
 }
 
 
@@ -47,13 +72,14 @@ def explain(error: psycopg.Error, *, doing: str, state: str) -> RefactorkitError
         RefusedError for a guard, BusyError where trying again makes sense, else FailedError.
     """
     if is_guard(error):
-        return RefusedError(
-            f"{doing} was refused: {error.diag.message_primary or 'no reason given'}",
-            state=state,
-            hint=error.diag.message_hint or "",
-        )
+        reason = (error.diag.message_primary or "no reason given").rstrip(".")
+        # Under goose the SQL has to say it; here the state does, and knows of files run before.
+        advice = (error.diag.message_hint or "").removeprefix(NOTHING_CHANGED).strip()
+        return RefusedError(f"{doing} was refused: {reason}.", state=state, hint=advice)
     kind = BusyError if error.sqlstate in _TRY_AGAIN else FailedError
-    return kind(f"{doing} failed: {facts(error)}.", state=state, hint=hint(error))
+    known = _MEANINGS.get(error.sqlstate or "")
+    meaning = f": {known[0]}" if known else ""
+    return kind(f"{doing} failed: {facts(error)}{meaning}.", state=state, hint=hint(error))
 
 
 @contextlib.contextmanager
@@ -93,7 +119,8 @@ def hint(error: psycopg.Error) -> str:
     """Return what to do about an error, for the codes that have a known remedy."""
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
         return "Look at the server's log; when it answers, run the same command again."
-    return _HINTS.get(error.sqlstate or "", "The server's log has the details of the statement.")
+    known = _MEANINGS.get(error.sqlstate or "")
+    return known[1] if known else "The server's log has the details of the statement."
 
 
 def position(error: psycopg.Error) -> int | None:

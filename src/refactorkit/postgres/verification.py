@@ -51,6 +51,9 @@ def snapshot(connection: Connection) -> Iterator[None]:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
         connection.execute("SET LOCAL row_security = off")
+        # The driver reads times in this style alone, and a report is the same wherever it is made.
+        connection.execute("SET LOCAL DateStyle = 'ISO, YMD'")
+        connection.execute("SET LOCAL TimeZone = 'UTC'")
         connection.execute("SET LOCAL work_mem = '64MB'")
         yield
 

@@ -83,7 +83,6 @@ class _Down:
         self.after = Complement(
             trusted=set(self.before.trusted),
             kept_users=dict(self.eleven["users"]),
-            kept_base=self.before.base,
             kept_assessments={
                 key: {name: row[name] for name in ASSESSED_BEFORE}
                 for key, row in self.eleven["assessments"].items()
@@ -191,11 +190,21 @@ class _Down:
         row = {name: user[name] for name in USERS_10}
         if user["role"] == "admin" and not user["is_admin"]:
             row["role"] = "clinician"
-        let_in = key in self.after.trusted or self.settings.keep_logins
-        row["is_active"] = bool(user["is_active"]) and not is_deleted(user) and let_in
+        known = key in self.after.trusted or self.settings.keep_logins
+        row["is_active"] = bool(user["is_active"]) and not is_deleted(user) and known
+        if known == (key in self.after.trusted) and self._may_log_in_as_before(key, user):
+            row["is_active"] = self.before.natives_10[key]["is_active"]
         if user["created_by"] in gone:
             row["created_by"] = None
         return row
+
+    def _may_log_in_as_before(self, key: int, user: Row) -> bool:
+        """Tell whether version 11 changed nothing about this native's login: then version 10's stays."""
+        before = self.before.natives_11.get(key)
+        return before is not None and (user["is_active"], is_deleted(user)) == (
+            before["is_active"],
+            is_deleted(before),
+        )
 
     def relink(self) -> None:
         """Give each assessment to the patient whom its user is."""

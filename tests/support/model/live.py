@@ -157,9 +157,7 @@ class Live:
             sql.SQL(
                 "INSERT INTO public.{table} ({names}) SELECT {names}"
                 " FROM json_populate_recordset(NULL::public.{table}, {rows})"
-            ).format(
-                table=sql.Identifier(table), names=names, rows=sql.Literal(json.dumps(rows))
-            )
+            ).format(table=sql.Identifier(table), names=names, rows=sql.Literal(json.dumps(rows)))
         )
 
     def _read(self, table: str, columns: Sequence[str]) -> Table:

@@ -25,6 +25,7 @@ def up(ten: World, *, new_user_id: Callable[[int], int]) -> World:
     turn.creators()
     turn.follow()
     turn.relink()
+    turn.look_back()
     return turn.eleven
 
 
@@ -33,7 +34,8 @@ class _Up:
         self.ten = ten.copy()
         self.before = self.ten.complement
         self.after = Complement(
-            patients=self.ten["patients"],
+            patients=dict(self.ten["patients"]),
+            natives_10=self.ten["users"],
             trusted={
                 key
                 for key, user in self.ten["users"].items()
@@ -119,7 +121,10 @@ class _Up:
 
     def _carry_forward(self, patient_id: int, row: Row) -> None:
         """Put what version 10 wrote since Down into the user's row."""
-        patient, written = self.ten["patients"][patient_id], self.before.written_patients[patient_id]
+        patient, written = (
+            self.ten["patients"][patient_id],
+            self.before.written_patients[patient_id],
+        )
         for column in CARRIED:
             if patient[column.source] != written[column.source]:
                 row.update(zip(column.targets, column.image(patient), strict=True))
@@ -127,7 +132,9 @@ class _Up:
     def _in_step(self, patient_id: int, row: Row) -> None:
         withheld = self.before.withheld.get(patient_id)
         # Version 10 never saw what version 11 wrote before the deletion: it is still to be carried.
-        self.after.base[self.after.pairs[patient_id].user] = withheld.base if withheld else dict(row)
+        self.after.base[self.after.pairs[patient_id].user] = (
+            withheld.base if withheld else dict(row)
+        )
 
     def creators(self) -> None:
         """Give `created_by` back where version 10 could not hold it."""
@@ -171,6 +178,11 @@ class _Up:
             else:
                 self.after.withheld_assessments[key] = row
 
+    def look_back(self) -> None:
+        """Remember how the natives were left: what version 11 changes shows against that."""
+        users = self.eleven.copy()["users"]
+        self.after.natives_11 = {key: users[key] for key in self.ten["users"]}
+
 
 def _subject(patient_id: int, user_id: int, patient: Row) -> Row:
     row: Row = {
@@ -192,4 +204,6 @@ def _subject(patient_id: int, user_id: int, patient: Row) -> Row:
 
 def _cleared() -> Row:
     """Return a profile without any clinical value."""
-    return {name: EXISTING[name] for column in CARRIED if column.clinical for name in column.targets}
+    return {
+        name: EXISTING[name] for column in CARRIED if column.clinical for name in column.targets
+    }

@@ -40,11 +40,13 @@ class Complement:
     # step with its patient.
     patients: Table = field(default_factory=dict)
     base: dict[int, Row] = field(default_factory=dict)
+    # Natives as Up found them, and as it left them.
+    natives_10: Table = field(default_factory=dict)
+    natives_11: Table = field(default_factory=dict)
     # Users who are known to version 10 of its own: not made in version 11, or let in by 10 since.
     trusted: set[int] = field(default_factory=set)
     # While version 10 runs: version 11 as Down found it, and version 10 as Down left it.
     kept_users: Table = field(default_factory=dict)
-    kept_base: dict[int, Row] = field(default_factory=dict)
     kept_assessments: Table = field(default_factory=dict)
     kept_tokens: Table = field(default_factory=dict)
     kept_memberships: Table = field(default_factory=dict)
@@ -61,8 +63,10 @@ class World:
 
     version: int = 10
     tables: dict[str, Table] = field(default_factory=lambda: {name: {} for name in TABLES[10]})
-    complement: Complement = field(default_factory=Complement)
-    used: dict[str, set[int]] = field(default_factory=lambda: {"users": set(), "patients": set()})
+    complement: Complement = field(default_factory=Complement, repr=False)
+    used: dict[str, set[int]] = field(
+        default_factory=lambda: {"users": set(), "patients": set()}, repr=False
+    )
 
     def copy(self) -> "World":
         """Return a world of its own."""
@@ -86,8 +90,9 @@ class World:
 
     def put(self, table: str, key: Key, row: Row) -> None:
         """Insert or replace a row."""
-        assert tuple(row) == TABLES[self.version][table], (table, tuple(row))
-        self.tables[table][key] = row
+        columns = TABLES[self.version][table]
+        assert set(row) == set(columns), (table, set(row) ^ set(columns))
+        self.tables[table][key] = {name: row[name] for name in columns}
         if table in self.used and isinstance(key, int):
             self.used[table].add(key)
 
