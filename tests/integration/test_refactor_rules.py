@@ -595,3 +595,30 @@ def test_each_turn_tells_its_counts_and_its_decisions_by_key_and_never_by_value(
         "0011 Down: made in version 11, users.is_active: 1 (900)",
         "0011 Down: replaced a value without an image, patients.hypertension: 2 (40, 41)",
     ]
+
+
+def test_who_was_restored_in_version_11_keeps_the_edits_from_before_the_deletion(
+    db: psycopg.Connection,
+) -> None:
+    patient(db, 40, bmi=20)
+    turn(db, "up")
+    db.execute("UPDATE public.users SET bmi = 30, account_status = 'deleted' WHERE id = 40")
+    turn(db, "down")
+    turn(db, "up")
+    db.execute("UPDATE public.users SET account_status = 'active' WHERE id = 40")
+    turn(db, "down")
+    assert rows(db, "SELECT bmi::text FROM public.patients") == [("30.00",)]
+
+
+def test_whom_version_10_let_in_again_stays_in_when_nobody_changed_it(
+    db: psycopg.Connection,
+) -> None:
+    turn(db, "up")
+    db.execute("UPDATE public.users SET deleted_at = now() WHERE id = 1")
+    turn(db, "down")
+    assert one(db, "SELECT is_active FROM public.users WHERE id = 1") is False
+    db.execute("UPDATE public.users SET is_active = true WHERE id = 1")
+    before = pg_dump(url(db))
+    turn(db, "up")
+    turn(db, "down")
+    assert pg_dump(url(db)) == before

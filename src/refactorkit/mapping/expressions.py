@@ -233,10 +233,7 @@ class Expressions:
                 f" THEN {literal(rights.without_flag)} ELSE {column} END"
             )
         if name == mapping.native.login:
-            return (
-                f"{column} AND {self.not_deleted('k')} AND (k.{q(mapping.target.key)} <@"
-                " turn.natives OR (turn.settings ->> 'keep_logins')::boolean)"
-            )
+            return f"{column} AND NOT ({self.locked_out})"
         return (
             f"(SELECT p.{q(mapping.target.key)} FROM public.{q(mapping.target.table)} AS p"
             f" WHERE p.{q(mapping.target.key)} = {column})"
@@ -246,10 +243,11 @@ class Expressions:
         """Return the condition that a column holds something else than the last Up wrote.
 
         Aliases: ``k`` the target row now, ``g`` and ``h`` what was kept and written by the Down
-        before that Up (NULL where nothing was), ``s`` the archived row.
+        before that Up (NULL where nothing was), ``s`` the archived row. A row that was withheld has
+        no ``h``: version 10 never saw what was edited, so the base is still the forward image.
         """
         source = f"record_image_eq(ROW(s.{q(column.source)}), ROW(h.{q(column.source)}))"
-        given = f"g.{q(self.mapping.target.key)} IS NOT NULL AND (h.source_id IS NULL OR {source})"
+        given = f"h.source_id IS NOT NULL AND {source}"
         targets = targets_of(column)
         now = ", ".join(f"k.{q(name)}" for name in targets)
         bases = ", ".join(
@@ -266,6 +264,23 @@ class Expressions:
         (target,) = targets_of(column)
         image = codecs.forward(self.mapping, column, target, "s")
         return f"s.{q(column.source)} IS NOT NULL AND {image} IS NULL"
+
+    @property
+    def locked_out(self) -> str:
+        """Return the condition that Down ends a native's login, from ``k g`` and ``turn``.
+
+        Soft deletion does, unless version 10 let the native in again afterwards; so does having
+        been made in the new version, unless logins are kept.
+        """
+        key = f"k.{q(self.mapping.target.key)}"
+        made = f"NOT {key} <@ turn.natives AND NOT (turn.settings ->> 'keep_logins')::boolean"
+        if not self.mapping.native.deleted:
+            return made
+        again = (
+            f"{key} <@ turn.active AND g.{q(self.mapping.target.key)} IS NOT NULL"
+            f" AND NOT {self.not_deleted('g')}"
+        )
+        return f"(NOT {self.not_deleted('k')} AND NOT ({again})) OR ({made})"
 
     def merged(self, column: Column) -> str:
         """Return what Down makes of a source column, from ``s k m g h`` and ``turn``."""
