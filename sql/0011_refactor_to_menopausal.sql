@@ -26,12 +26,12 @@ DO $locks$
 DECLARE
     missing text;
 BEGIN
+    -- Names in this file mean what they say, whatever the session's path; put back at the end.
+    PERFORM pg_catalog.set_config('refactorkit.search_path', pg_catalog.current_setting('search_path'), true);
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     IF current_setting('lock_timeout') = '0' THEN
         PERFORM set_config('lock_timeout', '2s', true);
     END IF;
-    -- Names in this file mean what they say, whatever the session's path; put back at the end.
-    PERFORM set_config('refactorkit.search_path', current_setting('search_path'), true);
-    PERFORM set_config('search_path', 'pg_catalog, pg_temp', true);
     PERFORM set_config('row_security', 'off', true);
     PERFORM set_config('standard_conforming_strings', 'on', true);
     PERFORM set_config('quote_all_identifiers', 'off', true);
@@ -380,13 +380,13 @@ BEGIN
         WHERE c.conrelid = ANY (touched) AND c.conname = ANY (ARRAY['users_account_status_check', 'users_assessment_frequency_months_check', 'users_heart_disease_check', 'users_hypertension_check', 'users_menopause_status_check', 'users_menopause_type_check', 'users_smoking_status_check', 'users_years_menopause_check', 'assessments_user_id_fkey']::name[])
         ORDER BY 1
     );
-    -- The profiles move into users: nobody may read or change them there who could not before.
+    -- The profiles move into users: nobody may read, make, change or delete them there who could not before.
     IF 'new_readers' <> ALL (accepted) THEN
         refusals := refusals || ARRAY(
             SELECT format('%s may %s public.users and not public.patients: the profiles would be new to it (--accept new_readers)',
                 CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END, x.privilege_type)
             FROM pg_class AS c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) AS x
-            WHERE c.oid = 'public.users'::regclass AND x.privilege_type IN ('SELECT', 'UPDATE')
+            WHERE c.oid = 'public.users'::regclass AND x.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER')
                 AND NOT CASE x.grantee
                     WHEN 0 THEN EXISTS (
                         SELECT FROM pg_class AS s, aclexplode(s.relacl) AS y
@@ -1599,7 +1599,17 @@ BEGIN
         'decisions', (SELECT count(*) FROM archive.patients_decisions WHERE turn = (SELECT max(turn) FROM archive.patients_turns)))
     WHERE turn = (SELECT max(turn) FROM archive.patients_turns);
 
-    -- Default privileges would open the archive's new tables: nobody else has a right to them.
+    -- Default privileges would open the archive to others: nobody else has a right there.
+    IF 'archive_readers' <> ALL (string_to_array(replace(coalesce(current_setting('refactorkit.accept', true), ''), ' ', ''), ',')) THEN
+        FOR acl IN
+            SELECT DISTINCT x.grantee
+            FROM pg_namespace AS n, aclexplode(n.nspacl) AS x
+            WHERE n.nspname = 'archive' AND x.grantee <> n.nspowner
+        LOOP
+            EXECUTE format('REVOKE ALL ON SCHEMA archive FROM %s',
+                CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END);
+        END LOOP;
+    END IF;
     FOR acl IN
         SELECT DISTINCT c.oid::regclass AS t, x.grantee
         FROM pg_class AS c, aclexplode(c.relacl) AS x
@@ -1654,12 +1664,12 @@ DO $locks$
 DECLARE
     missing text;
 BEGIN
+    -- Names in this file mean what they say, whatever the session's path; put back at the end.
+    PERFORM pg_catalog.set_config('refactorkit.search_path', pg_catalog.current_setting('search_path'), true);
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     IF current_setting('lock_timeout') = '0' THEN
         PERFORM set_config('lock_timeout', '2s', true);
     END IF;
-    -- Names in this file mean what they say, whatever the session's path; put back at the end.
-    PERFORM set_config('refactorkit.search_path', current_setting('search_path'), true);
-    PERFORM set_config('search_path', 'pg_catalog, pg_temp', true);
     PERFORM set_config('row_security', 'off', true);
     PERFORM set_config('standard_conforming_strings', 'on', true);
     PERFORM set_config('quote_all_identifiers', 'off', true);
