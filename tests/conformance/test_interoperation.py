@@ -34,7 +34,9 @@ THREE = {
 }
 
 
-def goose_process(url: str, directory: Path, *arguments: str) -> subprocess.Popen[str]:
+def goose_process(
+    url: str, directory: Path, *arguments: str, options: str = ""
+) -> subprocess.Popen[str]:
     program = goose_binary()
     assert program is not None
     parts = urlsplit(url)
@@ -51,6 +53,7 @@ def goose_process(url: str, directory: Path, *arguments: str) -> subprocess.Pope
         env={
             "PATH": os.environ.get("PATH", ""),
             "GOOSE_DRIVER": "postgres",
+            "PGOPTIONS": options,
             "GOOSE_DBSTRING": " ".join(f"{key}='{value}'" for key, value in pairs.items()),
         },
         stdout=subprocess.PIPE,

@@ -69,6 +69,14 @@ _GRANTEES: Final = """
         AND granted.grantee <> kept.relowner
     ORDER BY 1
 """
+_SCHEMA_GRANTEES: Final = """
+    SELECT DISTINCT role.rolname::text
+    FROM pg_catalog.pg_namespace AS space
+    CROSS JOIN LATERAL pg_catalog.aclexplode(space.nspacl) AS granted
+    JOIN pg_catalog.pg_roles AS role ON role.oid = granted.grantee
+    WHERE space.nspname = 'archive' AND granted.grantee <> space.nspowner
+    ORDER BY 1
+"""
 _READABLE: Final = """
     SELECT CASE
         WHEN pg_catalog.to_regnamespace('archive') IS NULL THEN true
@@ -238,9 +246,13 @@ def _create(connection: Connection) -> None:
     # IF NOT EXISTS would ask for the right to create schemas even where this one exists.
     if fetch_value(connection, "SELECT pg_catalog.to_regnamespace('archive') IS NULL"):
         connection.execute("CREATE SCHEMA archive")
+        # Default privileges may have opened it, or the table below, to other roles.
+        for (role,) in connection.execute(_SCHEMA_GRANTEES).fetchall():
+            connection.execute(
+                sql.SQL("REVOKE ALL ON SCHEMA archive FROM {}").format(sql.Identifier(role))
+            )
     connection.execute("REVOKE ALL ON SCHEMA archive FROM PUBLIC")
     connection.execute(_CREATE)
-    # Default privileges may have opened the new table to other roles.
     connection.execute("REVOKE ALL ON archive.migration_checksums FROM PUBLIC")
     for (role,) in connection.execute(_GRANTEES).fetchall():
         connection.execute(
