@@ -50,7 +50,7 @@ def parse(arguments: Sequence[str] | None) -> Options:
     """Read the command line; None means that of this process.
 
     Raises:
-        UsageError: a number makes no sense.
+        UsageError: a number makes no sense, or a folder is not there.
         SystemExit: an argument is unknown, or help was asked for.
     """
     given = _parser().parse_args(arguments)
@@ -63,8 +63,9 @@ def parse(arguments: Sequence[str] | None) -> Options:
     ):
         if number is not None and not lowest <= number <= highest:
             raise UsageError(f"The number of {what} must be between {lowest} and {highest}.")
-    if not given.output.is_dir():
-        raise UsageError(f"The folder {given.output} does not exist.")
+    for folder in (given.output, given.directory, *([given.data] if given.data else [])):
+        if not folder.is_dir():
+            raise UsageError(f"The folder {folder} does not exist.")
     return Options(**vars(given))
 
 

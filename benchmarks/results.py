@@ -50,7 +50,7 @@ class Machine:
     Attributes:
         system: such as "Linux x86_64".
         cores: that this process may use.
-        load: of the machine before the first measurement (a minute's mean); None if not told.
+        load: of the machine when the run began, a minute's mean.
         python: its version.
         server: PostgreSQL's version.
         settings: PostgreSQL's, by name.
@@ -58,7 +58,7 @@ class Machine:
 
     system: str
     cores: int
-    load: float | None
+    load: float
     python: str
     server: str
     settings: Mapping[str, str]

@@ -27,11 +27,12 @@ from benchmarks.workloads import Task, measure, scanned_rows, tasks
 from refactorkit.cli import logging
 from refactorkit.cli.render import emit_error, print_json, stderr_console, stdout_console
 from refactorkit.commands.atomic_file import write_atomically
-from refactorkit.errors import RefactorkitError, UsageError
+from refactorkit.errors import RefactorkitError
 from refactorkit.migrations.model import Direction
 from refactorkit.postgres import server_errors
 
 MISSED: Final = 3
+_QUIET: Final = 0.7
 DOCUMENT, PICTURE = "results.json", "results.svg"
 
 
@@ -69,8 +70,10 @@ def run(options: Options, report: Callable[[str], None]) -> Results:
         Laboratory.open(options.data) as laboratory,
     ):
         # The same files for the whole run, whatever is edited meanwhile.
-        directory = _copy_of(options.directory, Path(kept))
+        directory = shutil.copytree(options.directory, Path(kept) / "sql")
         machine = _machine(laboratory)
+        if machine.load > _QUIET:
+            report(f"load {machine.load:.2f}: other work on this machine makes the times uncertain")
         small, large = (
             make(laboratory, directory, _size(options, patients), report)
             for patients in (options.fewer_patients, options.patients)
@@ -138,12 +141,6 @@ def _size(options: Options, patients: int) -> Size:
         assessments_per_patient=options.assessments_per_patient,
         clinicians=options.clinicians,
     )
-
-
-def _copy_of(directory: Path, inside: Path) -> Path:
-    if not directory.is_dir():
-        raise UsageError(f"The folder {directory} does not exist.", hint="Name it with --dir.")
-    return Path(shutil.copytree(directory, inside / "sql"))
 
 
 def _checksum(directory: Path) -> str:

@@ -26,10 +26,10 @@ def tables(results: Results, found: tuple[Figure, ...]) -> RenderableType:
             "" if figure.cpu_value is None else number(figure.cpu_value, figure.unit),
         )
     machine = results.machine
-    load = "unknown" if machine.load is None else f"{machine.load:.2f}"
     about = Text(
         f"PostgreSQL {machine.server}, fsync {machine.settings.get('fsync', '?')}, "
-        f"{machine.cores} cores, medians of {results.options.rounds}, load before {load}"
+        f"{machine.cores} cores, medians of {results.options.rounds}, "
+        f"load before {machine.load:.2f}"
     )
     return Group(measured, Text(), judged, Text(), about)
 

@@ -29,7 +29,7 @@ def fill(connection: psycopg.Connection, version: int) -> None:
     )
     owner = (", user_id", ", 900") if version >= 5 else ("", "")
     connection.execute(
-        f"INSERT INTO patients (id, name, bmi, smoking, created_at{owner[0]}) VALUES"  # noqa: S608
+        f"INSERT INTO patients (id, name, bmi, smoking, created_at{owner[0]}) VALUES"
         f" (1000, ' e\u0301 ''x'' ', 'NaN', 'sometimes', '0044-03-15 00:00+00 BC'{owner[1]}),"
         f" (-7, '', 1.10, NULL, 'infinity'{owner[1]})"
     )

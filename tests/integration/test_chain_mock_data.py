@@ -15,7 +15,7 @@ MOCK_TABLES = ("users", "patients", "assessments", "model_runs", "audit_events")
 
 def counts(connection: psycopg.Connection) -> tuple[int, ...]:
     return tuple(
-        connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # type: ignore[index]  # noqa: S608
+        connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # type: ignore[index]
         for table in MOCK_TABLES
     )
 

@@ -92,7 +92,7 @@ def there(
     targets = column.target if isinstance(column.target, list) else [column.target]  # type: ignore[union-attr]
     images = ", ".join(codecs.forward(mapping, column, target, "s") for target in targets)
     kind = mapping.source.columns["v"].type
-    query = f"SELECT {images} FROM unnest(%s::{kind}[]) WITH ORDINALITY AS s (v, n) ORDER BY s.n"  # noqa: S608
+    query = f"SELECT {images} FROM unnest(%s::{kind}[]) WITH ORDINALITY AS s (v, n) ORDER BY s.n"
     return connection.execute(query.encode(), [values]).fetchall()
 
 
@@ -105,7 +105,7 @@ def back(
     home = codecs.back(mapping, column, "t")
     arrays = ", ".join([f"%s::{kind}[]"] * len(images))
     query = (
-        f"SELECT {home} FROM unnest({arrays}) WITH ORDINALITY AS t ({', '.join(targets)}, n)"  # noqa: S608
+        f"SELECT {home} FROM unnest({arrays}) WITH ORDINALITY AS t ({', '.join(targets)}, n)"
         " ORDER BY t.n"
     )
     return [value for (value,) in connection.execute(query.encode(), list(images))]

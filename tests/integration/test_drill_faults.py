@@ -4,6 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.support import cli
@@ -148,6 +149,46 @@ def test_a_planted_fault_is_found_where_it_is(fault: str, server: Server, tmp_pa
     assert any(
         table.startswith(plant.table) and plant.column in (None, column) for table, column in named
     ), named
+
+
+def test_no_output_holds_a_value_of_a_row(database_at_10: str, tmp_path: Path) -> None:
+    canary = "Canary Q7x9"
+    with psycopg.connect(database_at_10) as connection:
+        connection.execute("UPDATE public.patients SET name = %s || id", [canary])
+        connection.execute("UPDATE public.users SET email = %s || id WHERE id > 1", [canary])
+    plant = Plant(
+        old="-- == patients comes home ==",
+        new="UPDATE public.users SET email = 'x' || email; UPDATE archive.patients SET name = name"
+        " || 'x'; COMMENT ON TABLE public.users IS 'y';",
+        step="undo-rows", table="public.users",
+    )  # fmt: skip
+    directory = planted(tmp_path, plant)
+    for form in (("--json",), ()):
+        outcome = cli.run(
+            "--dir", directory, "--log-level", "debug", *form, "drill", "--from", database_at_10,
+        )  # fmt: skip
+        assert outcome.code == 3
+        assert "name" in outcome.out
+        assert canary.split()[1] not in outcome.out + outcome.err
+
+
+def test_a_value_that_breaks_a_constraint_is_not_repeated(
+    database_at_10: str, tmp_path: Path
+) -> None:
+    canary = "canary-q7x9@x.invalid"
+    with psycopg.connect(database_at_10) as connection:
+        connection.execute("UPDATE public.users SET email = %s WHERE id = 1", [canary])
+    plant = Plant(
+        old="-- == patients comes home ==",
+        new="UPDATE public.users SET email = (SELECT email FROM public.users WHERE id = 1);",
+        step="down", table="",
+    )  # fmt: skip
+    outcome = cli.run(
+        "--dir", planted(tmp_path, plant), "--log-level", "debug", "drill", "--from", database_at_10
+    )
+    assert outcome.code == 3
+    assert "23505" in outcome.out
+    assert "q7x9" not in outcome.out + outcome.err
 
 
 def test_a_migration_that_breaks_off_is_a_failure_with_its_line(

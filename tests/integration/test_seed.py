@@ -94,7 +94,7 @@ def test_every_sequence_is_past_every_id(
     run(database_at_10, awkward=awkward)
     connection = connect(database_at_10)
     for table in TABLES_WITH_ID:
-        highest = scalar(connection, f"SELECT max(id) FROM {table}")  # noqa: S608
+        highest = scalar(connection, f"SELECT max(id) FROM {table}")
         following = scalar(connection, "SELECT nextval(pg_get_serial_sequence(%s, 'id'))", table)
         assert isinstance(highest, int)
         assert isinstance(following, int)
@@ -129,7 +129,7 @@ def test_awkward_values_arrive(database_at_10: str, connect: Connect) -> None:
         "id IN (SELECT id FROM users)",
         "NOT EXISTS (SELECT FROM assessments AS a WHERE a.patient_id = patients.id)",
     ):
-        query = "SELECT EXISTS (SELECT FROM patients WHERE " + condition + ")"  # noqa: S608
+        query = "SELECT EXISTS (SELECT FROM patients WHERE " + condition + ")"
         assert scalar(connection, query), condition
     assert scalar(connection, "SELECT EXISTS (SELECT FROM assessments WHERE patient_id IS NULL)")
 
@@ -288,7 +288,7 @@ def rows_of(connection: psycopg.Connection) -> list[object]:
     return [
         scalar(
             connection,
-            f"SELECT md5(string_agg(t::text, ';' ORDER BY t::text)) FROM {table} AS t",  # noqa: S608
+            f"SELECT md5(string_agg(t::text, ';' ORDER BY t::text)) FROM {table} AS t",
         )
         for table in TABLES
     ]

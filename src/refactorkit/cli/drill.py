@@ -166,6 +166,9 @@ def _text(console: Console, result: DrillResult) -> None:
         column.justify = "right"
     for step in result.steps:
         outcome = step.outcome
+        if step.reason == use_case.NOT_RUN:
+            rows.add_row(step.title, "", "", "", "not run")
+            continue
         rows.add_row(
             step.title,
             f"{outcome.rows:,}",
@@ -192,7 +195,8 @@ def _details(console: Console, step: StepResult) -> None:
     if step.verdict is Verdict.PASS or step.reason == use_case.NOT_RUN:
         return
     outcome = step.outcome
-    console.print(f"{step.title}: {step.reason or f'{outcome.differences:,} differences'}")
+    reason = step.reason or f"{outcome.differences:,} differences"
+    console.print(f"{step.title}: {reason}", soft_wrap=True)
     for each in outcome.listed:
         place = f"{each.table} id {each.row_id}" if each.row_id else each.table
         column = f" {each.column}" if each.column else ""

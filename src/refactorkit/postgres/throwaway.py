@@ -91,9 +91,14 @@ def _create(connection: Connection, name: str, owner: str | None, beside: Dsn) -
     except psycopg.Error as error:
         if made:
             _drop_on(connection, name)
-        raise server_errors.explain(
+        explained = server_errors.explain(
             error, doing=f"Making a database beside {beside.describe()}", state=NOTHING_CHANGED
-        ) from None
+        )
+        if isinstance(error, psycopg.errors.InsufficientPrivilege):
+            explained.hint = "The user needs the right to make databases: ALTER ROLE … CREATEDB."
+        elif isinstance(error, psycopg.errors.UndefinedObject):
+            explained.hint = "Is there such a role on this server?"
+        raise explained from None
     except BaseException:
         _drop_on(connection, name)
         raise
@@ -194,8 +199,10 @@ def only_reading(dsn: Dsn) -> Dsn:
 
 
 @contextlib.contextmanager
-def server_errors_explained(doing: str) -> Iterator[None]:
-    """Turn a server's error into a sentence about the throwaway database.
+def server_errors_explained(
+    doing: str, *, state: str = "Only the throwaway database is concerned."
+) -> Iterator[None]:
+    """Turn a server's error into a sentence.
 
     Raises:
         RefactorkitError: the server or the connection failed.
@@ -203,6 +210,4 @@ def server_errors_explained(doing: str) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise server_errors.explain(
-            error, doing=doing, state="Only the throwaway database is concerned."
-        ) from error
+        raise server_errors.explain(error, doing=doing, state=state) from error

@@ -1,1 +1,1 @@
-"""A plain Python model of both versions of the database, written from the design, not from the SQL."""
+"""A plain Python model of both versions, written from the design and not from the SQL."""

@@ -1,7 +1,7 @@
-"""Down, by the rules of the design: version 11 and the archive become version 10 and the archive."""
+"""Down, by the rules of the design: from version 11 and the archive to version 10 and it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.support.model.columns import (
     ASSESSED_BEFORE,
@@ -28,6 +28,10 @@ class Settings:
     custodian: str | None = None
     keep_logins: bool = False
 
+    def entrusted_to(self, email: str) -> "Settings":
+        """Return the same with a custodian."""
+        return replace(self, custodian=email)
+
     def texts(self) -> Mapping[str, str]:
         """Return them as settings of the session."""
         given = {
@@ -47,7 +51,7 @@ def needs_custodian(world: World) -> set[int]:
         if pair.user in world["users"]
         and not is_deleted(world["users"][pair.user])
         and complement.patients[patient_id]["user_id"] not in world["users"]
-    }  # type: ignore[return-value]
+    }
 
 
 def may_be_custodian(world: World, email: str) -> bool:
@@ -120,21 +124,28 @@ class _Down:
             base = self.before.base[pair.user]
             merged = dict(raw)
             for column in CARRIED:
-                merged[column.source] = self._merge(column, raw, base, user, pair)
+                if column.of(user) != column.of(base):
+                    merged[column.source] = self._merge(column, patient_id, raw, user)
             if merged != raw:
                 same = user["updated_at"] == raw["updated_at"]
                 merged["updated_at"] = self.now if same else user["updated_at"]
             if merged["user_id"] not in self.eleven["users"]:
-                merged["user_id"] = self._custodian()
+                custodian = self._custodian()
+                self.ten.decide(
+                    "patients", patient_id, "user_id", kept=custodian, lost=raw["user_id"]
+                )
+                merged["user_id"] = custodian
             self.ten.put("patients", patient_id, merged)
 
-    def _merge(self, column: Carried, raw: Row, base: Row, user: Row, pair: Pair) -> Value:
-        if column.of(user) == column.of(base):
-            return raw[column.source]
-        lost = column.lossy and raw[column.source] is not None and column.image(raw) == (None,)
-        if lost and self.settings.on_conflict == "archive":
-            return raw[column.source]
-        return _home(column, user, native=pair.native)
+    def _merge(self, column: Carried, patient_id: int, raw: Row, user: Row) -> Value:
+        """Return the new value; a raw value without an image is what a conflict is about."""
+        old = raw[column.source]
+        new = _home(column, user, native=self.after.pairs[patient_id].native)
+        if not column.lossy or old is None or column.image(raw) != (None,):
+            return new
+        kept, lost = (old, new) if self.settings.on_conflict == "archive" else (new, old)
+        self.ten.decide("patients", patient_id, column.source, kept=kept, lost=lost)
+        return kept
 
     def _custodian(self) -> int:
         (found,) = (
@@ -190,16 +201,21 @@ class _Down:
         row = {name: user[name] for name in USERS_10}
         if user["role"] == "admin" and not user["is_admin"]:
             row["role"] = "clinician"
+        if user["is_admin"] != (user["role"] == "admin"):
+            lost = "admin" if user["is_admin"] else user["role"]
+            self.ten.decide("users", key, "role", kept=row["role"], lost=lost)
         known = key in self.after.trusted or self.settings.keep_logins
         row["is_active"] = bool(user["is_active"]) and not is_deleted(user) and known
         if known == (key in self.after.trusted) and self._may_log_in_as_before(key, user):
             row["is_active"] = self.before.natives_10[key]["is_active"]
+        if user["is_active"] and not row["is_active"]:
+            self.ten.decide("users", key, "is_active", kept=False, lost=True)
         if user["created_by"] in gone:
             row["created_by"] = None
         return row
 
     def _may_log_in_as_before(self, key: int, user: Row) -> bool:
-        """Tell whether version 11 changed nothing about this native's login: then version 10's stays."""
+        """Tell whether version 11 left this native's login alone: then version 10's stays."""
         before = self.before.natives_11.get(key)
         return before is not None and (user["is_active"], is_deleted(user)) == (
             before["is_active"],

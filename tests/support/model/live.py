@@ -14,7 +14,7 @@ from refactorkit.migrations.files import read_folder
 from refactorkit.migrations.model import Direction
 from tests.support.chain import SQL
 from tests.support.model.columns import TABLES, Row, Value
-from tests.support.model.world import Key, Table, World
+from tests.support.model.world import Decision, Key, Table, World
 
 REFACTOR = 11
 # What a row is deleted and updated by.
@@ -37,17 +37,21 @@ def statements(direction: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """A fault to plant: in one direction or both, one text of the migration instead of another."""
+    """A fault to plant in one direction: one text of the migration instead of another."""
 
     direction: str
     old: str
     new: str
+    # How often the text is met; 0 stands for any number but none.
+    times: int = 1
 
     def planted(self, direction: str, texts: Sequence[str]) -> tuple[str, ...]:
-        """Return the statements with the fault in them; where its text is not met, that is an error."""
+        """Return the statements with the fault in them; a text that is not met is an error."""
         if direction != self.direction:
             return tuple(texts)
-        assert sum(text.count(self.old) for text in texts) == 1, f"not once: {self.old!r}"
+        met = sum(text.count(self.old) for text in texts)
+        if met != self.times and not (met and self.times == 0):
+            raise LookupError(f"0011 says {met} times, and not {self.times}: {self.old!r}")
         return tuple(text.replace(self.old, self.new) for text in texts)
 
 
@@ -117,6 +121,18 @@ class Live:
         query = "SELECT source_id, target_id FROM archive.patients_map"
         return dict(self.connection.execute(query).fetchall())
 
+    def decisions(self) -> set[Decision]:
+        """Read what gave way in the last turn, in users and patients."""
+        query = (
+            "SELECT table_name, row_id::integer, column_name, kept_value, lost_value"
+            " FROM archive.patients_decisions WHERE table_name IN ('users', 'patients')"
+            " AND turn = (SELECT max(turn) FROM archive.patients_turns)"
+        )
+        return {
+            Decision(table=table, row_id=key, column=column, kept=kept, lost=lost)
+            for table, key, column, kept, lost in self.connection.execute(query)
+        }
+
     def last_values(self) -> dict[str, int]:
         """Read the highest id that each sequence has given out, or will not give out any more."""
         found = {}
@@ -130,6 +146,12 @@ class Live:
                 ).format(sql.Identifier(schema, f"{name}_id_seq"))
             )
         return found
+
+    def set_sequence(self, table: str, last: int, *, called: bool = True) -> None:
+        """Place the sequence of a table of `public`."""
+        self.connection.execute(
+            "SELECT setval(%s, %s, %s)", [f"public.{table}_id_seq", last, called]
+        )
 
     def next_id(self, table: str) -> int:
         """Take an id of a table of `public` from its sequence, past rows that are in its way."""

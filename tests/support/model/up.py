@@ -1,4 +1,4 @@
-"""Up, by the rules of the design: version 10 and the archive become version 11 and the archive."""
+"""Up, by the rules of the design: from version 10 and the archive to version 11 and it."""
 
 from collections.abc import Callable
 
@@ -67,6 +67,9 @@ class _Up:
                 pair = Pair(user=new_user_id(patient_id), native=False)
                 self.before.kept_users.pop(pair.user, None)
             self.after.pairs[patient_id] = pair
+        for patient_id in self.before.pairs:
+            if patient_id not in self.ten["patients"]:
+                self.eleven.decide("patients", patient_id, "", kept=None, lost=None)
         for patient_id, withheld in self.before.withheld.items():
             if withheld.pair.native and withheld.pair.user not in self.ten["users"]:
                 continue
@@ -80,7 +83,7 @@ class _Up:
         for key, user in self.ten["users"].items():
             assert isinstance(key, int)
             kept = self.before.kept_users.get(key)
-            row: Row = user | EXISTING | {"is_admin": user["role"] == "admin"}
+            row: Row = {**user, **EXISTING, "is_admin": user["role"] == "admin"}
             if kept is not None:
                 row.update({name: kept[name] for name in EXISTING if name != "is_admin"})
                 written = self.before.written_users[key]
@@ -115,7 +118,9 @@ class _Up:
                         if patient[name] != written[name]:
                             row[name] = patient[name]
                 if row["email"] in taken:
-                    row.update(email=placeholder(patient_id), is_active=False)
+                    free = placeholder(patient_id)
+                    self.eleven.decide("users", pair.user, "email", kept=free, lost=row["email"])
+                    row.update(email=free, is_active=False)
             self.eleven.put("users", pair.user, row)
             self._in_step(patient_id, row)
 

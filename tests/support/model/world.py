@@ -1,9 +1,9 @@
 """The tables of one version, as dicts, and what either version cannot hold."""
 
-from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
-from tests.support.model.columns import PERSON, TABLES, Row
+from tests.support.model.columns import PERSON, TABLES, Row, Value
 
 # A row's primary key: the id, or user and clinic.
 Key = int | tuple[int, int]
@@ -16,7 +16,7 @@ class RestrictedError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Who a patient is in users: a subject of Up's making, or a native who is shown as a patient."""
+    """Who a patient is in users: a subject that Up made, or a native shown as a patient."""
 
     user: int
     native: bool
@@ -29,6 +29,17 @@ class Withheld:
     row: Row
     pair: Pair
     base: Row
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """A value that gave way: where, and what stands and what does not, as text."""
+
+    table: str
+    row_id: int
+    column: str
+    kept: str | None
+    lost: str | None
 
 
 @dataclass(kw_only=True)
@@ -68,9 +79,18 @@ class World:
         default_factory=lambda: {"users": set(), "patients": set()}, repr=False
     )
 
+    # What gave way in the turn that made this world.
+    decisions: set[Decision] = field(default_factory=set, repr=False)
+
     def copy(self) -> "World":
-        """Return a world of its own."""
-        return deepcopy(self)
+        """Return a world of its own; `deepcopy` would take longer than a turn does."""
+        kept = {each.name: _copied(getattr(self.complement, each.name)) for each in _FIELDS}
+        return World(
+            version=self.version,
+            tables={name: _copied(table) for name, table in self.tables.items()},
+            complement=Complement(**kept),
+            used={name: set(ids) for name, ids in self.used.items()},
+        )
 
     def __getitem__(self, table: str) -> Table:
         return self.tables[table]
@@ -83,6 +103,12 @@ class World:
     def subjects(self) -> set[int]:
         """Return the ids of the users whom Up made."""
         return {pair.user for pair in self.complement.pairs.values() if not pair.native}
+
+    def decide(self, table: str, row_id: int, column: str, *, kept: Value, lost: Value) -> None:
+        """Record that a value gave way to another."""
+        self.decisions.add(
+            Decision(table=table, row_id=row_id, column=column, kept=_text(kept), lost=_text(lost))
+        )
 
     def natives(self) -> set[int]:
         """Return the ids of the users who are nobody's subject."""
@@ -123,3 +149,20 @@ class World:
     def _remove_where(self, table: str, column: str, value: Key) -> None:
         for key in [k for k, row in self.tables[table].items() if row[column] == value]:
             self.remove(table, key)
+
+
+_FIELDS = fields(Complement)
+
+
+def _copied(value: Any) -> Any:
+    """Copy sets, and tables row by row; what else a table holds is frozen."""
+    if isinstance(value, set):
+        return set(value)
+    return {key: dict(row) if isinstance(row, dict) else row for key, row in value.items()}
+
+
+def _text(value: Value) -> str | None:
+    """Return a value as the server casts it to text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return None if value is None else str(value)

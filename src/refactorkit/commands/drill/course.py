@@ -50,7 +50,7 @@ PLAN: Final[Mapping[str, str]] = {
     "up-again": "Cutover again",
     "writes": "The application writes",
     "after": f"Note version {AFTER}",
-    "custodian": "Rollback without an owner is refused",
+    "custodian": "Rollback without a custodian is refused",
     "down-after-writes": "Rollback with the writes",
     "rollback-rows": f"Version {BEFORE} is as it must be: rows",
     "rollback-catalog": f"Version {BEFORE} is as it must be: catalog",

@@ -85,7 +85,8 @@ def restore(request: DrillRequest, ground: Ground) -> None:
 @contextlib.contextmanager
 def _beside(request: DrillRequest, dsn: Dsn, *, kind: str) -> Iterator[Ground]:
     role, version = None, 0
-    with connected(only_reading(dsn)) as connection, server_errors_explained("Looking around"):
+    looking = server_errors_explained(f"Reading {dsn.describe()}", state=NOTHING_CHANGED)
+    with connected(only_reading(dsn)) as connection, looking:
         server_version = connection.info.parameter_status("server_version") or ""
         if request.copy_of is not None:
             version = _version(request, connection, dsn)
