@@ -114,6 +114,15 @@ PLANTS = {
         "ALTER TABLE public.assessments ADD CONSTRAINT assessments_user_id_fkey",
         step="people", table="public.assessments", column="user_id", in_down=False,
     ),
+    "an index of version 11 is forgotten": Plant(
+        old="CREATE INDEX IF NOT EXISTS idx_users_menopause_status ON public.users"
+        " (menopause_status);",
+        new="", step="people", table="public.users", in_down=False,
+    ),
+    "the archive is open by default privileges": Plant(
+        old="EXECUTE format('REVOKE ALL ON TABLE %s FROM %s'", new="PERFORM format('%s %s'",
+        step="verify", table="archive.patients_", in_down=False,
+    ),
     "triggers fire at the refactor's own writes": Plant(
         old="EXECUTE format('ALTER TABLE %s DISABLE TRIGGER %I', t.table_id::regclass,"
         " t.trigger_name);",

@@ -15,4 +15,4 @@ def test_no_sequence_of_turns_and_writes_loses_or_gives_away_a_value(
         pass
 
     Machine.databases = databases
-    run_state_machine_as_test(Machine, settings=effort(80, steps=25))
+    run_state_machine_as_test(Machine, settings=effort(60, steps=6))

@@ -45,7 +45,7 @@ def placed(draw: st.DrawFn) -> tuple[World, Mapping[str, tuple[int, bool]]]:
     return world, draw(positions(world))
 
 
-@effort(60)
+@effort(40)
 @given(placed=placed(), added=decorations())
 def test_down_after_up_leaves_no_trace_and_up_after_that_neither(
     databases: Databases,

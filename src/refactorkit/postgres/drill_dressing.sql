@@ -15,6 +15,10 @@ GRANT UPDATE (name, bmi) ON public.patients TO pg_read_all_stats;
 GRANT SELECT (id, email) ON public.users TO pg_read_all_stats WITH GRANT OPTION;
 GRANT USAGE ON SEQUENCE public.patients_id_seq TO pg_monitor;
 
+-- What is new is open to a role by default: the archive must not be.
+ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO pg_monitor;
+ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO pg_monitor;
+
 ALTER TABLE public.patients SET (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05);
 ALTER TABLE public.patients ALTER COLUMN name SET STATISTICS 300;
 ALTER TABLE public.patients ALTER COLUMN activity SET STORAGE EXTERNAL;

@@ -46,6 +46,25 @@ _TAKE_KEPT: Final = """
     SELECT {columns} FROM public.users
     WHERE id IN (SELECT k.id FROM archive.patients_kept_users AS k)
 """
+_MISSING_OBJECTS: Final = """
+    SELECT split_part(w.definition, ' ', 1), w.name
+    FROM unnest(%s::text[], %s::text[]) AS w (name, definition)
+    WHERE NOT EXISTS (
+        SELECT FROM pg_indexes AS i
+        WHERE i.schemaname = 'public' AND i.indexname = w.name
+            AND i.indexdef = format(
+                'CREATE INDEX %%s ON public.%%s USING btree %%s', w.name,
+                split_part(w.definition, ' ', 1),
+                substr(w.definition, strpos(w.definition, '('))))
+    UNION ALL
+    SELECT w.table_name, w.name
+    FROM unnest(%s::text[], %s::text[]) AS w (name, table_name)
+    WHERE NOT EXISTS (
+        SELECT FROM pg_constraint AS c
+        WHERE c.conname = w.name AND c.convalidated
+            AND c.conrelid = to_regclass('public.' || w.table_name))
+    ORDER BY 1, 2
+"""
 _DECISIONS: Final = """
     SELECT w.table_name, w.row_id, w.column_name
     FROM unnest(%s::text[], %s::text[], %s::text[]) AS w (table_name, row_id, column_name)
@@ -211,6 +230,29 @@ def patients_of_natives(
     """
     query = sql.SQL(_SHOWN).format(patients=patients.identifier())
     return dict(connection.execute(query, (list(natives),)).fetchall())
+
+
+def missing_objects(
+    connection: Connection, indexes: Mapping[str, str], constraints: Mapping[str, str]
+) -> Comparison:
+    """Find indexes and validated constraints that should be in schema public and are not.
+
+    Args:
+        connection: to read on.
+        indexes: by name, what each is on, such as ``users (role)``; all are B-trees.
+        constraints: by name, the table.
+    """
+    rows = connection.execute(
+        _MISSING_OBJECTS,
+        (list(indexes), list(indexes.values()), list(constraints), list(constraints.values())),
+    ).fetchall()
+    return Comparison(
+        differences=len(rows),
+        listed=tuple(
+            Difference(table=f"public.{table}", row_id="", column="", what=f"{name} is not there")
+            for table, name in rows
+        ),
+    )
 
 
 def missing_decisions(

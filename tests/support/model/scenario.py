@@ -21,7 +21,6 @@ def play(story: Play, url: str) -> None:
     story.begin(start(), {"users": (20, True), "patients": (200, True)})
     ten = pg_dump(url, schema_only=True)
     story.there_and_back()
-    assert pg_dump(url, schema_only=True) == ten
     story.turn(Settings())
     eleven = pg_dump(url, schema_only=True)
     story.there_and_back()

@@ -74,6 +74,9 @@ class Crossing:
             connection, self.before[PATIENTS], self.pairs, limit=limit
         )
         lost = found.differences
+        found += drill_expected.missing_objects(
+            connection, rules.NEW_INDEXES, rules.NEW_CONSTRAINTS
+        )
         found += self._users()
         if self.ids.known:
             found += drill_expected.wrong_ids(

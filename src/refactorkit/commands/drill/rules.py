@@ -127,6 +127,40 @@ ASSESSMENT_ADDS: Final[Mapping[str, Text]] = {
 }
 
 
+NEW_INDEXES: Final[Mapping[str, str]] = {
+    "idx_users_account_status": "users (account_status)",
+    "idx_users_assessment_reminder": "users (reminder_email, last_assessment_reminder_sent)",
+    "idx_users_consent_research": "users (consent_research_participation)",
+    "idx_users_menopause_status": "users (menopause_status)",
+    "idx_assessments_user_id": "assessments (user_id)",
+    "idx_assessments_user_id_created": "assessments (user_id, created_at DESC)",
+    "idx_notification_queue_status": "notification_queue (status, scheduled_for)",
+    "idx_notification_queue_user": "notification_queue (user_id)",
+}
+"""Version 11's indexes, and what each is on."""
+
+NEW_CONSTRAINTS: Final[Mapping[str, str]] = {
+    "users_account_status_check": "users",
+    "users_assessment_frequency_months_check": "users",
+    "users_heart_disease_check": "users",
+    "users_hypertension_check": "users",
+    "users_menopause_status_check": "users",
+    "users_menopause_type_check": "users",
+    "users_smoking_status_check": "users",
+    "users_years_menopause_check": "users",
+    "users_created_by_fkey": "users",
+    "assessments_user_id_fkey": "assessments",
+    "refresh_tokens_user_id_fkey": "refresh_tokens",
+    "user_clinics_user_id_fkey": "user_clinics",
+    "notification_queue_pkey": "notification_queue",
+    "notification_queue_notification_type_check": "notification_queue",
+    "notification_queue_priority_check": "notification_queue",
+    "notification_queue_status_check": "notification_queue",
+    "notification_queue_user_id_fkey": "notification_queue",
+}
+"""Version 11's constraints and those that Up and Down take off for a while, with their tables."""
+
+
 def placeholder(patient_id: str) -> str:
     """Return the email of a subject that nobody has claimed."""
     return f"patient-{patient_id}@unclaimed.invalid"
