@@ -58,7 +58,7 @@ _FIXED = (
     "GRANT UPDATE (bmi), REFERENCES (id) ON public.patients TO {role}",
     "GRANT SELECT (patient_id) ON public.assessments TO {role}",
     "GRANT USAGE ON SEQUENCE public.patients_id_seq TO {role}",
-    "GRANT INSERT, DELETE ON public.users TO {role}",
+    "GRANT INSERT, DELETE ON public.users, public.patients TO {role}",
     "GRANT TRUNCATE ON public.user_clinics TO PUBLIC",
     "REVOKE INSERT ON public.patients FROM CURRENT_USER",
     "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO {role}",
