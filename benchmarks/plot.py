@@ -11,7 +11,7 @@ from benchmarks.tables import number
 from benchmarks.workloads import MEANING
 
 _WIDTH: Final = 860  # pixels, as all lengths here
-_LABELS: Final = 340
+_LABELS: Final = 250
 _VALUES: Final = 130
 _ROW: Final = 24
 _THICK: Final = 14
