@@ -9,6 +9,7 @@ from tests.property.machine_writes import Writes
 from tests.property.strategies import (
     ACCOUNT,
     NOTIFICATION,
+    PATIENT,
     PROFILE,
     SELF_REPORT,
     TIMES,
@@ -115,6 +116,17 @@ class Writes11(Writes):
             self.remove("notification_queue", key)
         else:
             self.change("notification_queue", key, data.draw(some_of(NOTIFICATION)))
+
+    @write(version=11)
+    def edit_the_archive(self, data: st.DataObject) -> None:
+        """Update an archived patient by hand, as somebody with the rights to it may."""
+        patients = self.world.complement.patients
+        if patients:
+            key = data.draw(st.sampled_from(sorted(patients)))
+            values: Row = data.draw(some_of(PATIENT))
+            self.note(f"UPDATE archive.patients {key} {values}")
+            self.live.update_archived("patients", key, values)
+            patients[key].update(values)
 
     def _own_email(self, key: int) -> Any:
         self.serial += 1

@@ -104,6 +104,8 @@ class _Down:
     def withhold(self) -> None:
         """Leave the deleted out: for good where the account is gone, else until the next Up."""
         for patient_id, pair in self.before.pairs.items():
+            if self.eleven.edited_by_hand(patient_id):
+                self.ten.decide("patients", patient_id, "", kept=None, lost=None)
             user = self.user(pair)
             if user is None:
                 continue
@@ -121,10 +123,9 @@ class _Down:
         for patient_id, pair in self.after.pairs.items():
             user = self.eleven["users"][pair.user]
             raw = self.before.patients[patient_id]
-            base = self.before.base[pair.user]
             merged = dict(raw)
             for column in CARRIED:
-                if column.of(user) != column.of(base):
+                if column.of(user) != self._base(column, patient_id, raw):
                     merged[column.source] = self._merge(column, patient_id, raw, user)
             if merged != raw:
                 same = user["updated_at"] == raw["updated_at"]
@@ -137,11 +138,22 @@ class _Down:
                 merged["user_id"] = custodian
             self.ten.put("patients", patient_id, merged)
 
+    def _base(self, column: Carried, patient_id: int, raw: Row) -> tuple[Value, ...]:
+        """Return what the last Up wrote, as far as an edit by hand lets anybody know."""
+        before, user_id = self.before, self.before.pairs[patient_id].user
+        if raw[column.source] == before.sealed[patient_id][column.source]:
+            return column.of(before.base[user_id])
+        written = before.last_written.get(patient_id)
+        if written is not None and written[column.source] == raw[column.source]:
+            return column.of(before.last_kept[user_id])
+        return column.image(raw)
+
     def _merge(self, column: Carried, patient_id: int, raw: Row, user: Row) -> Value:
-        """Return the new value; a raw value without an image is what a conflict is about."""
+        """Return the new value; raw ones without an image, or edited by hand, are conflicts."""
         old = raw[column.source]
         new = _home(column, user, native=self.after.pairs[patient_id].native)
-        if not column.lossy or old is None or column.image(raw) != (None,):
+        imageless = column.lossy and old is not None and column.image(raw) == (None,)
+        if not imageless and not self.eleven.edited_by_hand(patient_id):
             return new
         kept, lost = (old, new) if self.settings.on_conflict == "archive" else (new, old)
         self.ten.decide("patients", patient_id, column.source, kept=kept, lost=lost)

@@ -93,9 +93,16 @@ class Live:
 
     def update(self, table: str, key: Key, values: Row) -> None:
         """Update columns of one row."""
+        self._update("public", table, key, values)
+
+    def update_archived(self, table: str, key: Key, values: Row) -> None:
+        """Update columns of one row of a table that lies in the archive."""
+        self._update("archive", table, key, values)
+
+    def _update(self, schema: str, table: str, key: Key, values: Row) -> None:
         self.connection.execute(
-            sql.SQL("UPDATE public.{} SET {} WHERE {}").format(
-                sql.Identifier(table),
+            sql.SQL("UPDATE {} SET {} WHERE {}").format(
+                sql.Identifier(schema, table),
                 sql.SQL(", ").join(
                     sql.SQL("{} = {}").format(sql.Identifier(name), sql.Literal(value))
                     for name, value in values.items()

@@ -35,6 +35,8 @@ class _Up:
         self.before = self.ten.complement
         self.after = Complement(
             patients=dict(self.ten["patients"]),
+            last_written=self.before.written_patients,
+            last_kept=dict(self.before.kept_users),
             natives_10=self.ten["users"],
             trusted={
                 key
@@ -187,6 +189,7 @@ class _Up:
         """Remember how the natives were left: what version 11 changes shows against that."""
         users = self.eleven.copy()["users"]
         self.after.natives_11 = {key: users[key] for key in self.ten["users"]}
+        self.after.sealed = {key: dict(row) for key, row in self.after.patients.items()}
 
 
 def _subject(patient_id: int, user_id: int, patient: Row) -> Row:

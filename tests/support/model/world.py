@@ -51,6 +51,11 @@ class Complement:
     # step with its patient.
     patients: Table = field(default_factory=dict)
     base: dict[int, Row] = field(default_factory=dict)
+    # The patients rows as Up left them: whoever edits one by hand breaks its fingerprint. What it
+    # can be compared with then is the Down before: what that wrote and kept.
+    sealed: Table = field(default_factory=dict)
+    last_written: Table = field(default_factory=dict)
+    last_kept: Table = field(default_factory=dict)
     # Natives as Up found them, and as it left them.
     natives_10: Table = field(default_factory=dict)
     natives_11: Table = field(default_factory=dict)
@@ -99,6 +104,11 @@ class World:
     def person(self) -> str:
         """The column of assessments that says whose it is."""
         return PERSON[self.version]
+
+    def edited_by_hand(self, patient_id: int) -> bool:
+        """Tell whether an archived row is not as Up left it."""
+        found = self.complement
+        return found.patients[patient_id] != found.sealed[patient_id]
 
     def subjects(self) -> set[int]:
         """Return the ids of the users whom Up made."""
