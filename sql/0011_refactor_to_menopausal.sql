@@ -1935,61 +1935,65 @@ BEGIN
 
     -- What Down drops takes everything that hangs on it: that must be the mapping's own.
     refusals := refusals || ARRAY(
-        SELECT DISTINCT format('%s hangs on %s.%s, which Down drops%s',
-            CASE WHEN w.oid IS NULL THEN pg_describe_object(d.classid, d.objid, d.objsubid)
-                ELSE pg_describe_object('pg_class'::regclass, w.ev_class, 0) END,
-            e.t, e.c,
-            CASE WHEN d.deptype = 'a' THEN ' (--accept drift)' ELSE '' END)
-        FROM (VALUES
-            ('public.users'::regclass, 'first_name'),
-            ('public.users'::regclass, 'last_name'),
-            ('public.users'::regclass, 'date_of_birth'),
-            ('public.users'::regclass, 'phone'),
-            ('public.users'::regclass, 'address'),
-            ('public.users'::regclass, 'menopause_status'),
-            ('public.users'::regclass, 'menopause_type'),
-            ('public.users'::regclass, 'years_menopause'),
-            ('public.users'::regclass, 'hypertension'),
-            ('public.users'::regclass, 'heart_disease'),
-            ('public.users'::regclass, 'family_history_diabetes'),
-            ('public.users'::regclass, 'smoking_status'),
-            ('public.users'::regclass, 'consent_personal_data'),
-            ('public.users'::regclass, 'consent_research_participation'),
-            ('public.users'::regclass, 'consent_email_updates'),
-            ('public.users'::regclass, 'consent_analytics'),
-            ('public.users'::regclass, 'consent_updated_at'),
-            ('public.users'::regclass, 'assessment_frequency_months'),
-            ('public.users'::regclass, 'reminder_email'),
-            ('public.users'::regclass, 'last_assessment_reminder_sent'),
-            ('public.users'::regclass, 'onboarding_completed'),
-            ('public.users'::regclass, 'account_status'),
-            ('public.users'::regclass, 'deleted_at'),
-            ('public.users'::regclass, 'is_admin'),
-            ('public.users'::regclass, 'bmi'),
-            ('public.users'::regclass, 'bp_systolic'),
-            ('public.users'::regclass, 'bp_diastolic'),
-            ('public.users'::regclass, 'activity'),
-            ('public.users'::regclass, 'phys_activity'),
-            ('public.users'::regclass, 'chol'),
-            ('public.users'::regclass, 'ldl'),
-            ('public.users'::regclass, 'hdl'),
-            ('public.users'::regclass, 'triglycerides'),
-            ('public.assessments'::regclass, 'is_self_reported'),
-            ('public.assessments'::regclass, 'source'),
-            ('public.assessments'::regclass, 'notes')
-        ) AS e (t, c)
-        JOIN pg_attribute AS a ON a.attrelid = e.t AND a.attname = e.c AND NOT a.attisdropped
-        JOIN pg_depend AS d
-            ON d.refclassid = 'pg_class'::regclass AND d.refobjid = e.t AND d.refobjsubid = a.attnum
-        LEFT JOIN pg_class AS i ON d.classid = 'pg_class'::regclass AND i.oid = d.objid
-        LEFT JOIN pg_rewrite AS w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid
-        LEFT JOIN pg_constraint AS c ON d.classid = 'pg_constraint'::regclass AND c.oid = d.objid
-        WHERE d.classid <> 'pg_attrdef'::regclass AND d.deptype IN ('n', 'a')
-            AND NOT (c.oid IS NOT NULL AND (c.contype::text = 'n' OR c.conname = ANY (
-                ARRAY['users_account_status_check', 'users_assessment_frequency_months_check', 'users_heart_disease_check', 'users_hypertension_check', 'users_menopause_status_check', 'users_menopause_type_check', 'users_smoking_status_check', 'users_years_menopause_check', 'assessments_user_id_fkey']::name[])))
-            AND NOT (i.oid IS NOT NULL AND i.relname = ANY (
-                ARRAY['idx_users_account_status', 'idx_users_assessment_reminder', 'idx_users_consent_research', 'idx_users_menopause_status', 'idx_assessments_user_id_created', 'idx_assessments_user_id']::name[]))
-            AND NOT ('drift' = ANY (accepted) AND d.deptype = 'a')
+        SELECT format('%s hangs on %s.%s%s, which Down drops%s',
+            h.object, h.t, h.first, CASE WHEN h.n > 1 THEN format(' and %s more of its columns', h.n - 1) ELSE '' END,
+            CASE WHEN h.is_part THEN ' (--accept drift)' ELSE '' END)
+        FROM (
+            SELECT CASE WHEN w.oid IS NULL THEN pg_describe_object(d.classid, d.objid, d.objsubid)
+                    ELSE pg_describe_object('pg_class'::regclass, w.ev_class, 0) END AS object,
+                e.t, d.deptype = 'a' AS is_part, min(e.c) AS first, count(DISTINCT e.c) AS n
+            FROM (VALUES
+                ('public.users'::regclass, 'first_name'),
+                ('public.users'::regclass, 'last_name'),
+                ('public.users'::regclass, 'date_of_birth'),
+                ('public.users'::regclass, 'phone'),
+                ('public.users'::regclass, 'address'),
+                ('public.users'::regclass, 'menopause_status'),
+                ('public.users'::regclass, 'menopause_type'),
+                ('public.users'::regclass, 'years_menopause'),
+                ('public.users'::regclass, 'hypertension'),
+                ('public.users'::regclass, 'heart_disease'),
+                ('public.users'::regclass, 'family_history_diabetes'),
+                ('public.users'::regclass, 'smoking_status'),
+                ('public.users'::regclass, 'consent_personal_data'),
+                ('public.users'::regclass, 'consent_research_participation'),
+                ('public.users'::regclass, 'consent_email_updates'),
+                ('public.users'::regclass, 'consent_analytics'),
+                ('public.users'::regclass, 'consent_updated_at'),
+                ('public.users'::regclass, 'assessment_frequency_months'),
+                ('public.users'::regclass, 'reminder_email'),
+                ('public.users'::regclass, 'last_assessment_reminder_sent'),
+                ('public.users'::regclass, 'onboarding_completed'),
+                ('public.users'::regclass, 'account_status'),
+                ('public.users'::regclass, 'deleted_at'),
+                ('public.users'::regclass, 'is_admin'),
+                ('public.users'::regclass, 'bmi'),
+                ('public.users'::regclass, 'bp_systolic'),
+                ('public.users'::regclass, 'bp_diastolic'),
+                ('public.users'::regclass, 'activity'),
+                ('public.users'::regclass, 'phys_activity'),
+                ('public.users'::regclass, 'chol'),
+                ('public.users'::regclass, 'ldl'),
+                ('public.users'::regclass, 'hdl'),
+                ('public.users'::regclass, 'triglycerides'),
+                ('public.assessments'::regclass, 'is_self_reported'),
+                ('public.assessments'::regclass, 'source'),
+                ('public.assessments'::regclass, 'notes')
+            ) AS e (t, c)
+            JOIN pg_attribute AS a ON a.attrelid = e.t AND a.attname = e.c AND NOT a.attisdropped
+            JOIN pg_depend AS d
+                ON d.refclassid = 'pg_class'::regclass AND d.refobjid = e.t AND d.refobjsubid = a.attnum
+            LEFT JOIN pg_class AS i ON d.classid = 'pg_class'::regclass AND i.oid = d.objid
+            LEFT JOIN pg_rewrite AS w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid
+            LEFT JOIN pg_constraint AS c ON d.classid = 'pg_constraint'::regclass AND c.oid = d.objid
+            WHERE d.classid <> 'pg_attrdef'::regclass AND d.deptype IN ('n', 'a')
+                AND NOT (c.oid IS NOT NULL AND (c.contype::text = 'n' OR c.conname = ANY (
+                    ARRAY['users_account_status_check', 'users_assessment_frequency_months_check', 'users_heart_disease_check', 'users_hypertension_check', 'users_menopause_status_check', 'users_menopause_type_check', 'users_smoking_status_check', 'users_years_menopause_check', 'assessments_user_id_fkey']::name[])))
+                AND NOT (i.oid IS NOT NULL AND i.relname = ANY (
+                    ARRAY['idx_users_account_status', 'idx_users_assessment_reminder', 'idx_users_consent_research', 'idx_users_menopause_status', 'idx_assessments_user_id_created', 'idx_assessments_user_id']::name[]))
+                AND NOT ('drift' = ANY (accepted) AND d.deptype = 'a')
+            GROUP BY 1, 2, 3
+        ) AS h
         ORDER BY 1
     );
     refusals := refusals || ARRAY(

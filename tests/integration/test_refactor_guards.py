@@ -257,6 +257,11 @@ DOWN = {
         " ON DELETE CASCADE NOT VALID",
         "assessments_user_id_fkey of public.assessments is FOREIGN KEY",
     ),
+    "a view on every column that Down drops": (
+        "CREATE VIEW public.v AS SELECT * FROM public.users",
+        r"view public.v hangs on public.users.account_status and 32 more of its columns,"
+        r" which Down drops\.",
+    ),
     "a view on a column that Down drops": (
         "CREATE VIEW public.v AS SELECT phone FROM public.users",
         r"view public.v hangs on public.users.phone, which Down drops\.",
