@@ -1045,7 +1045,11 @@ SELECT (SELECT max(turn) FROM archive.patients_turns), gone.source_id, gone.targ
 
 -- Those that were withheld because they were softly deleted come back; not where the account was deleted since.
 -- +goose StatementBegin
-DO $withheld$
+DO $writing$
+DECLARE
+    broken text;
+    of_table text;
+    of_column text;
 BEGIN
     UPDATE archive.patients_withheld_patients AS x
     SET refactorkit_reason = 'hard'
@@ -1062,8 +1066,14 @@ BEGIN
     SELECT id, refactorkit_target_id, refactorkit_kind, (SELECT max(turn) FROM archive.patients_turns)
     FROM archive.patients_withheld_patients WHERE refactorkit_reason = 'soft';
     DELETE FROM archive.patients_withheld_patients WHERE refactorkit_reason = 'soft';
+EXCEPTION WHEN integrity_constraint_violation THEN
+    GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME, of_table = TABLE_NAME, of_column = COLUMN_NAME;
+    RAISE EXCEPTION USING ERRCODE = 'RK001',
+        MESSAGE = format('%s refuses: %s of %s does not let a withheld row in.',
+            '0011 Up', CASE WHEN broken = '' THEN format('NOT NULL of column %I', of_column) ELSE format('constraint %I', broken) END, of_table),
+        HINT = 'Nothing was changed. Look for the rows that break it, and change them or the constraint.';
 END
-$withheld$;
+$writing$;
 -- +goose StatementEnd
 
 -- A new pair for each new row: the same id where no row of users can ever have had it.
@@ -1138,217 +1148,233 @@ END
 $indexes$;
 -- +goose StatementEnd
 
--- Those that nobody touched in version 11: made from their patients row.
-INSERT INTO public.users (
-    id,
-    email,
-    password_hash,
-    role,
-    created_at,
-    updated_at,
-    is_active,
-    first_name,
-    last_name,
-    menopause_status,
-    years_menopause,
-    hypertension,
-    heart_disease,
-    family_history_diabetes,
-    smoking_status,
-    consent_personal_data,
-    consent_analytics,
-    consent_updated_at,
-    bmi,
-    bp_systolic,
-    bp_diastolic,
-    activity,
-    phys_activity,
-    chol,
-    ldl,
-    hdl,
-    triglycerides
-)
-SELECT
-    m.target_id,
-    'patient-' || m.source_id || '@unclaimed.invalid',
-    '!'::text,
-    'member'::text,
-    s.created_at,
-    s.updated_at,
-    false::boolean,
-    archive.patients_forward_first_name(s.name),
-    archive.patients_forward_last_name(s.name),
-    archive.patients_forward_menopause_status(s.menopause_status),
-    archive.patients_forward_years_menopause(s.years_menopause),
-    archive.patients_forward_hypertension(s.hypertension),
-    archive.patients_forward_heart_disease(s.heart_disease),
-    coalesce(s.family_history, false),
-    archive.patients_forward_smoking_status(s.smoking),
-    (false)::boolean,
-    (false)::boolean,
-    (NULL)::timestamp with time zone,
-    s.bmi,
-    s.bp_systolic,
-    s.bp_diastolic,
-    s.activity,
-    s.phys_activity,
-    s.chol,
-    s.ldl,
-    s.hdl,
-    s.triglycerides
-FROM archive.patients AS s
-JOIN archive.patients_map AS m ON m.source_id = s.id
-LEFT JOIN archive.patients_kept_users AS k ON k.id = m.target_id AND k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down')
-WHERE m.kind = 'subject' AND k.id IS NULL;
+-- +goose StatementBegin
+DO $writing$
+DECLARE
+    broken text;
+    of_table text;
+    of_column text;
+BEGIN
+    -- Those that nobody touched in version 11: made from their patients row.
+    INSERT INTO public.users (
+        id,
+        email,
+        password_hash,
+        role,
+        created_at,
+        updated_at,
+        is_active,
+        first_name,
+        last_name,
+        menopause_status,
+        years_menopause,
+        hypertension,
+        heart_disease,
+        family_history_diabetes,
+        smoking_status,
+        consent_personal_data,
+        consent_analytics,
+        consent_updated_at,
+        bmi,
+        bp_systolic,
+        bp_diastolic,
+        activity,
+        phys_activity,
+        chol,
+        ldl,
+        hdl,
+        triglycerides
+    )
+    SELECT
+        m.target_id,
+        'patient-' || m.source_id || '@unclaimed.invalid',
+        '!'::text,
+        'member'::text,
+        s.created_at,
+        s.updated_at,
+        false::boolean,
+        archive.patients_forward_first_name(s.name),
+        archive.patients_forward_last_name(s.name),
+        archive.patients_forward_menopause_status(s.menopause_status),
+        archive.patients_forward_years_menopause(s.years_menopause),
+        archive.patients_forward_hypertension(s.hypertension),
+        archive.patients_forward_heart_disease(s.heart_disease),
+        coalesce(s.family_history, false),
+        archive.patients_forward_smoking_status(s.smoking),
+        (false)::boolean,
+        (false)::boolean,
+        (NULL)::timestamp with time zone,
+        s.bmi,
+        s.bp_systolic,
+        s.bp_diastolic,
+        s.activity,
+        s.phys_activity,
+        s.chol,
+        s.ldl,
+        s.hdl,
+        s.triglycerides
+    FROM archive.patients AS s
+    JOIN archive.patients_map AS m ON m.source_id = s.id
+    LEFT JOIN archive.patients_kept_users AS k ON k.id = m.target_id AND k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down')
+    WHERE m.kind = 'subject' AND k.id IS NULL;
 
--- A email that somebody took meanwhile stays with them.
-INSERT INTO archive.patients_decisions (turn, table_name, row_id, column_name, rule, kept_value, lost_value)
-SELECT (SELECT max(turn) FROM archive.patients_turns), 'users', k.id::text, 'email', 'email taken meanwhile', 'patient-' || m.source_id || '@unclaimed.invalid', k.email
-FROM archive.patients_kept_users AS k
-JOIN archive.patients_map AS m ON m.target_id = k.id AND m.kind = 'subject'
-WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down')
-    AND EXISTS (SELECT FROM public.users AS t WHERE t.email = k.email);
+    -- A email that somebody took meanwhile stays with them.
+    INSERT INTO archive.patients_decisions (turn, table_name, row_id, column_name, rule, kept_value, lost_value)
+    SELECT (SELECT max(turn) FROM archive.patients_turns), 'users', k.id::text, 'email', 'email taken meanwhile', 'patient-' || m.source_id || '@unclaimed.invalid', k.email
+    FROM archive.patients_kept_users AS k
+    JOIN archive.patients_map AS m ON m.target_id = k.id AND m.kind = 'subject'
+    WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down')
+        AND EXISTS (SELECT FROM public.users AS t WHERE t.email = k.email);
 
--- Those that differ: given back as they were. A column that version 10 changed since carries its new value.
-INSERT INTO public.users (
-    id,
-    email,
-    password_hash,
-    role,
-    created_at,
-    updated_at,
-    is_active,
-    last_login_at,
-    created_by,
-    first_name,
-    last_name,
-    date_of_birth,
-    phone,
-    address,
-    menopause_status,
-    menopause_type,
-    years_menopause,
-    hypertension,
-    heart_disease,
-    family_history_diabetes,
-    smoking_status,
-    consent_personal_data,
-    consent_research_participation,
-    consent_email_updates,
-    consent_analytics,
-    consent_updated_at,
-    assessment_frequency_months,
-    reminder_email,
-    last_assessment_reminder_sent,
-    onboarding_completed,
-    account_status,
-    deleted_at,
-    is_admin,
-    bmi,
-    bp_systolic,
-    bp_diastolic,
-    activity,
-    phys_activity,
-    chol,
-    ldl,
-    hdl,
-    triglycerides
-)
-SELECT
-    m.target_id,
-    CASE WHEN EXISTS (SELECT FROM public.users AS t WHERE t.email = k.email) THEN 'patient-' || m.source_id || '@unclaimed.invalid' ELSE k.email END,
-    k.password_hash,
-    k.role,
-    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.created_at), ROW(w.created_at)) THEN k.created_at ELSE s.created_at END,
-    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.updated_at), ROW(w.updated_at)) THEN k.updated_at ELSE s.updated_at END,
-    CASE WHEN EXISTS (SELECT FROM public.users AS t WHERE t.email = k.email) THEN false::boolean ELSE k.is_active END,
-    k.last_login_at,
-    CASE WHEN EXISTS (SELECT FROM public.users AS t WHERE t.id = k.created_by) OR EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = k.created_by) THEN k.created_by END,
-    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.name), ROW(w.name)) THEN k.first_name ELSE archive.patients_forward_first_name(s.name) END,
-    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.name), ROW(w.name)) THEN k.last_name ELSE archive.patients_forward_last_name(s.name) END,
-    k.date_of_birth,
-    k.phone,
-    k.address,
-    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.menopause_status), ROW(w.menopause_status)) THEN k.menopause_status ELSE archive.patients_forward_menopause_status(s.menopause_status) END,
-    k.menopause_type,
-    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.years_menopause), ROW(w.years_menopause)) THEN k.years_menopause ELSE archive.patients_forward_years_menopause(s.years_menopause) END,
-    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.hypertension), ROW(w.hypertension)) THEN k.hypertension ELSE archive.patients_forward_hypertension(s.hypertension) END,
-    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.heart_disease), ROW(w.heart_disease)) THEN k.heart_disease ELSE archive.patients_forward_heart_disease(s.heart_disease) END,
-    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.family_history), ROW(w.family_history)) THEN k.family_history_diabetes ELSE coalesce(s.family_history, false) END,
-    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.smoking), ROW(w.smoking)) THEN k.smoking_status ELSE archive.patients_forward_smoking_status(s.smoking) END,
-    k.consent_personal_data,
-    k.consent_research_participation,
-    k.consent_email_updates,
-    k.consent_analytics,
-    k.consent_updated_at,
-    k.assessment_frequency_months,
-    k.reminder_email,
-    k.last_assessment_reminder_sent,
-    k.onboarding_completed,
-    k.account_status,
-    k.deleted_at,
-    k.is_admin,
-    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.bmi), ROW(w.bmi)) THEN k.bmi ELSE s.bmi END,
-    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.bp_systolic), ROW(w.bp_systolic)) THEN k.bp_systolic ELSE s.bp_systolic END,
-    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.bp_diastolic), ROW(w.bp_diastolic)) THEN k.bp_diastolic ELSE s.bp_diastolic END,
-    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.activity), ROW(w.activity)) THEN k.activity ELSE s.activity END,
-    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.phys_activity), ROW(w.phys_activity)) THEN k.phys_activity ELSE s.phys_activity END,
-    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.chol), ROW(w.chol)) THEN k.chol ELSE s.chol END,
-    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.ldl), ROW(w.ldl)) THEN k.ldl ELSE s.ldl END,
-    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.hdl), ROW(w.hdl)) THEN k.hdl ELSE s.hdl END,
-    CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.triglycerides), ROW(w.triglycerides)) THEN k.triglycerides ELSE s.triglycerides END
-FROM archive.patients AS s
-JOIN archive.patients_map AS m ON m.source_id = s.id
-JOIN archive.patients_kept_users AS k ON k.id = m.target_id AND k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down')
-LEFT JOIN archive.patients_written_patients AS w ON w.source_id = m.source_id AND w.turn = k.refactorkit_turn
-WHERE m.kind = 'subject'
-ORDER BY m.target_id;
+    -- Those that differ: given back as they were. A column that version 10 changed since carries its new value.
+    INSERT INTO public.users (
+        id,
+        email,
+        password_hash,
+        role,
+        created_at,
+        updated_at,
+        is_active,
+        last_login_at,
+        created_by,
+        first_name,
+        last_name,
+        date_of_birth,
+        phone,
+        address,
+        menopause_status,
+        menopause_type,
+        years_menopause,
+        hypertension,
+        heart_disease,
+        family_history_diabetes,
+        smoking_status,
+        consent_personal_data,
+        consent_research_participation,
+        consent_email_updates,
+        consent_analytics,
+        consent_updated_at,
+        assessment_frequency_months,
+        reminder_email,
+        last_assessment_reminder_sent,
+        onboarding_completed,
+        account_status,
+        deleted_at,
+        is_admin,
+        bmi,
+        bp_systolic,
+        bp_diastolic,
+        activity,
+        phys_activity,
+        chol,
+        ldl,
+        hdl,
+        triglycerides
+    )
+    SELECT
+        m.target_id,
+        CASE WHEN EXISTS (SELECT FROM public.users AS t WHERE t.email = k.email) THEN 'patient-' || m.source_id || '@unclaimed.invalid' ELSE k.email END,
+        k.password_hash,
+        k.role,
+        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.created_at), ROW(w.created_at)) THEN k.created_at ELSE s.created_at END,
+        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.updated_at), ROW(w.updated_at)) THEN k.updated_at ELSE s.updated_at END,
+        CASE WHEN EXISTS (SELECT FROM public.users AS t WHERE t.email = k.email) THEN false::boolean ELSE k.is_active END,
+        k.last_login_at,
+        CASE WHEN EXISTS (SELECT FROM public.users AS t WHERE t.id = k.created_by) OR EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = k.created_by) THEN k.created_by END,
+        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.name), ROW(w.name)) THEN k.first_name ELSE archive.patients_forward_first_name(s.name) END,
+        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.name), ROW(w.name)) THEN k.last_name ELSE archive.patients_forward_last_name(s.name) END,
+        k.date_of_birth,
+        k.phone,
+        k.address,
+        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.menopause_status), ROW(w.menopause_status)) THEN k.menopause_status ELSE archive.patients_forward_menopause_status(s.menopause_status) END,
+        k.menopause_type,
+        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.years_menopause), ROW(w.years_menopause)) THEN k.years_menopause ELSE archive.patients_forward_years_menopause(s.years_menopause) END,
+        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.hypertension), ROW(w.hypertension)) THEN k.hypertension ELSE archive.patients_forward_hypertension(s.hypertension) END,
+        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.heart_disease), ROW(w.heart_disease)) THEN k.heart_disease ELSE archive.patients_forward_heart_disease(s.heart_disease) END,
+        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.family_history), ROW(w.family_history)) THEN k.family_history_diabetes ELSE coalesce(s.family_history, false) END,
+        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.smoking), ROW(w.smoking)) THEN k.smoking_status ELSE archive.patients_forward_smoking_status(s.smoking) END,
+        k.consent_personal_data,
+        k.consent_research_participation,
+        k.consent_email_updates,
+        k.consent_analytics,
+        k.consent_updated_at,
+        k.assessment_frequency_months,
+        k.reminder_email,
+        k.last_assessment_reminder_sent,
+        k.onboarding_completed,
+        k.account_status,
+        k.deleted_at,
+        k.is_admin,
+        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.bmi), ROW(w.bmi)) THEN k.bmi ELSE s.bmi END,
+        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.bp_systolic), ROW(w.bp_systolic)) THEN k.bp_systolic ELSE s.bp_systolic END,
+        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.bp_diastolic), ROW(w.bp_diastolic)) THEN k.bp_diastolic ELSE s.bp_diastolic END,
+        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.activity), ROW(w.activity)) THEN k.activity ELSE s.activity END,
+        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.phys_activity), ROW(w.phys_activity)) THEN k.phys_activity ELSE s.phys_activity END,
+        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.chol), ROW(w.chol)) THEN k.chol ELSE s.chol END,
+        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.ldl), ROW(w.ldl)) THEN k.ldl ELSE s.ldl END,
+        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.hdl), ROW(w.hdl)) THEN k.hdl ELSE s.hdl END,
+        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.triglycerides), ROW(w.triglycerides)) THEN k.triglycerides ELSE s.triglycerides END
+    FROM archive.patients AS s
+    JOIN archive.patients_map AS m ON m.source_id = s.id
+    JOIN archive.patients_kept_users AS k ON k.id = m.target_id AND k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down')
+    LEFT JOIN archive.patients_written_patients AS w ON w.source_id = m.source_id AND w.turn = k.refactorkit_turn
+    WHERE m.kind = 'subject'
+    ORDER BY m.target_id;
 
--- Natives get back what version 10 could not hold.
-UPDATE public.users AS t
-SET
-    role = CASE WHEN record_image_eq(ROW(t.role), ROW(b.role)) THEN k.role ELSE t.role END,
-    is_active = CASE WHEN record_image_eq(ROW(t.is_active), ROW(b.is_active)) THEN k.is_active ELSE t.is_active END,
-    created_by = CASE WHEN record_image_eq(ROW(t.created_by), ROW(b.created_by)) AND EXISTS (SELECT FROM public.users AS p WHERE p.id = k.created_by) THEN k.created_by ELSE t.created_by END,
-    first_name = CASE WHEN w.source_id IS NULL THEN k.first_name WHEN s.id IS NULL THEN k.first_name WHEN record_image_eq(ROW(s.name), ROW(w.name)) THEN k.first_name ELSE archive.patients_forward_first_name(s.name) END,
-    last_name = CASE WHEN w.source_id IS NULL THEN k.last_name WHEN s.id IS NULL THEN k.last_name WHEN record_image_eq(ROW(s.name), ROW(w.name)) THEN k.last_name ELSE archive.patients_forward_last_name(s.name) END,
-    date_of_birth = k.date_of_birth,
-    phone = k.phone,
-    address = k.address,
-    menopause_status = CASE WHEN w.source_id IS NULL THEN k.menopause_status WHEN s.id IS NULL THEN (NULL)::text WHEN record_image_eq(ROW(s.menopause_status), ROW(w.menopause_status)) THEN k.menopause_status ELSE archive.patients_forward_menopause_status(s.menopause_status) END,
-    menopause_type = k.menopause_type,
-    years_menopause = CASE WHEN w.source_id IS NULL THEN k.years_menopause WHEN s.id IS NULL THEN (NULL)::integer WHEN record_image_eq(ROW(s.years_menopause), ROW(w.years_menopause)) THEN k.years_menopause ELSE archive.patients_forward_years_menopause(s.years_menopause) END,
-    hypertension = CASE WHEN w.source_id IS NULL THEN k.hypertension WHEN s.id IS NULL THEN (NULL)::text WHEN record_image_eq(ROW(s.hypertension), ROW(w.hypertension)) THEN k.hypertension ELSE archive.patients_forward_hypertension(s.hypertension) END,
-    heart_disease = CASE WHEN w.source_id IS NULL THEN k.heart_disease WHEN s.id IS NULL THEN (NULL)::text WHEN record_image_eq(ROW(s.heart_disease), ROW(w.heart_disease)) THEN k.heart_disease ELSE archive.patients_forward_heart_disease(s.heart_disease) END,
-    family_history_diabetes = CASE WHEN w.source_id IS NULL THEN k.family_history_diabetes WHEN s.id IS NULL THEN (false)::boolean WHEN record_image_eq(ROW(s.family_history), ROW(w.family_history)) THEN k.family_history_diabetes ELSE coalesce(s.family_history, false) END,
-    smoking_status = CASE WHEN w.source_id IS NULL THEN k.smoking_status WHEN s.id IS NULL THEN (NULL)::text WHEN record_image_eq(ROW(s.smoking), ROW(w.smoking)) THEN k.smoking_status ELSE archive.patients_forward_smoking_status(s.smoking) END,
-    consent_personal_data = k.consent_personal_data,
-    consent_research_participation = k.consent_research_participation,
-    consent_email_updates = k.consent_email_updates,
-    consent_analytics = k.consent_analytics,
-    consent_updated_at = k.consent_updated_at,
-    assessment_frequency_months = k.assessment_frequency_months,
-    reminder_email = k.reminder_email,
-    last_assessment_reminder_sent = k.last_assessment_reminder_sent,
-    onboarding_completed = k.onboarding_completed,
-    account_status = k.account_status,
-    deleted_at = k.deleted_at,
-    is_admin = CASE WHEN record_image_eq(ROW(t.role), ROW(b.role)) THEN k.is_admin ELSE t.role = 'admin' END,
-    bmi = CASE WHEN w.source_id IS NULL THEN k.bmi WHEN s.id IS NULL THEN (NULL)::numeric(5,2) WHEN record_image_eq(ROW(s.bmi), ROW(w.bmi)) THEN k.bmi ELSE s.bmi END,
-    bp_systolic = CASE WHEN w.source_id IS NULL THEN k.bp_systolic WHEN s.id IS NULL THEN (NULL)::integer WHEN record_image_eq(ROW(s.bp_systolic), ROW(w.bp_systolic)) THEN k.bp_systolic ELSE s.bp_systolic END,
-    bp_diastolic = CASE WHEN w.source_id IS NULL THEN k.bp_diastolic WHEN s.id IS NULL THEN (NULL)::integer WHEN record_image_eq(ROW(s.bp_diastolic), ROW(w.bp_diastolic)) THEN k.bp_diastolic ELSE s.bp_diastolic END,
-    activity = CASE WHEN w.source_id IS NULL THEN k.activity WHEN s.id IS NULL THEN (NULL)::text WHEN record_image_eq(ROW(s.activity), ROW(w.activity)) THEN k.activity ELSE s.activity END,
-    phys_activity = CASE WHEN w.source_id IS NULL THEN k.phys_activity WHEN s.id IS NULL THEN (NULL)::boolean WHEN record_image_eq(ROW(s.phys_activity), ROW(w.phys_activity)) THEN k.phys_activity ELSE s.phys_activity END,
-    chol = CASE WHEN w.source_id IS NULL THEN k.chol WHEN s.id IS NULL THEN (NULL)::integer WHEN record_image_eq(ROW(s.chol), ROW(w.chol)) THEN k.chol ELSE s.chol END,
-    ldl = CASE WHEN w.source_id IS NULL THEN k.ldl WHEN s.id IS NULL THEN (NULL)::integer WHEN record_image_eq(ROW(s.ldl), ROW(w.ldl)) THEN k.ldl ELSE s.ldl END,
-    hdl = CASE WHEN w.source_id IS NULL THEN k.hdl WHEN s.id IS NULL THEN (NULL)::integer WHEN record_image_eq(ROW(s.hdl), ROW(w.hdl)) THEN k.hdl ELSE s.hdl END,
-    triglycerides = CASE WHEN w.source_id IS NULL THEN k.triglycerides WHEN s.id IS NULL THEN (NULL)::integer WHEN record_image_eq(ROW(s.triglycerides), ROW(w.triglycerides)) THEN k.triglycerides ELSE s.triglycerides END
-FROM archive.patients_kept_users AS k
-JOIN archive.patients_written_users AS b ON b.turn = k.refactorkit_turn AND b.target_id = k.id
-LEFT JOIN archive.patients_written_patients AS w ON w.target_id = k.id AND w.turn = k.refactorkit_turn
-LEFT JOIN archive.patients_map AS m ON m.target_id = k.id
-LEFT JOIN archive.patients AS s ON s.id = m.source_id
-WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND k.refactorkit_kind = 'native' AND t.id = k.id;
+    -- Natives get back what version 10 could not hold.
+    UPDATE public.users AS t
+    SET
+        role = CASE WHEN record_image_eq(ROW(t.role), ROW(b.role)) THEN k.role ELSE t.role END,
+        is_active = CASE WHEN record_image_eq(ROW(t.is_active), ROW(b.is_active)) THEN k.is_active ELSE t.is_active END,
+        created_by = CASE WHEN record_image_eq(ROW(t.created_by), ROW(b.created_by)) AND EXISTS (SELECT FROM public.users AS p WHERE p.id = k.created_by) THEN k.created_by ELSE t.created_by END,
+        first_name = CASE WHEN w.source_id IS NULL THEN k.first_name WHEN s.id IS NULL THEN k.first_name WHEN record_image_eq(ROW(s.name), ROW(w.name)) THEN k.first_name ELSE archive.patients_forward_first_name(s.name) END,
+        last_name = CASE WHEN w.source_id IS NULL THEN k.last_name WHEN s.id IS NULL THEN k.last_name WHEN record_image_eq(ROW(s.name), ROW(w.name)) THEN k.last_name ELSE archive.patients_forward_last_name(s.name) END,
+        date_of_birth = k.date_of_birth,
+        phone = k.phone,
+        address = k.address,
+        menopause_status = CASE WHEN w.source_id IS NULL THEN k.menopause_status WHEN s.id IS NULL THEN (NULL)::text WHEN record_image_eq(ROW(s.menopause_status), ROW(w.menopause_status)) THEN k.menopause_status ELSE archive.patients_forward_menopause_status(s.menopause_status) END,
+        menopause_type = k.menopause_type,
+        years_menopause = CASE WHEN w.source_id IS NULL THEN k.years_menopause WHEN s.id IS NULL THEN (NULL)::integer WHEN record_image_eq(ROW(s.years_menopause), ROW(w.years_menopause)) THEN k.years_menopause ELSE archive.patients_forward_years_menopause(s.years_menopause) END,
+        hypertension = CASE WHEN w.source_id IS NULL THEN k.hypertension WHEN s.id IS NULL THEN (NULL)::text WHEN record_image_eq(ROW(s.hypertension), ROW(w.hypertension)) THEN k.hypertension ELSE archive.patients_forward_hypertension(s.hypertension) END,
+        heart_disease = CASE WHEN w.source_id IS NULL THEN k.heart_disease WHEN s.id IS NULL THEN (NULL)::text WHEN record_image_eq(ROW(s.heart_disease), ROW(w.heart_disease)) THEN k.heart_disease ELSE archive.patients_forward_heart_disease(s.heart_disease) END,
+        family_history_diabetes = CASE WHEN w.source_id IS NULL THEN k.family_history_diabetes WHEN s.id IS NULL THEN (false)::boolean WHEN record_image_eq(ROW(s.family_history), ROW(w.family_history)) THEN k.family_history_diabetes ELSE coalesce(s.family_history, false) END,
+        smoking_status = CASE WHEN w.source_id IS NULL THEN k.smoking_status WHEN s.id IS NULL THEN (NULL)::text WHEN record_image_eq(ROW(s.smoking), ROW(w.smoking)) THEN k.smoking_status ELSE archive.patients_forward_smoking_status(s.smoking) END,
+        consent_personal_data = k.consent_personal_data,
+        consent_research_participation = k.consent_research_participation,
+        consent_email_updates = k.consent_email_updates,
+        consent_analytics = k.consent_analytics,
+        consent_updated_at = k.consent_updated_at,
+        assessment_frequency_months = k.assessment_frequency_months,
+        reminder_email = k.reminder_email,
+        last_assessment_reminder_sent = k.last_assessment_reminder_sent,
+        onboarding_completed = k.onboarding_completed,
+        account_status = k.account_status,
+        deleted_at = k.deleted_at,
+        is_admin = CASE WHEN record_image_eq(ROW(t.role), ROW(b.role)) THEN k.is_admin ELSE t.role = 'admin' END,
+        bmi = CASE WHEN w.source_id IS NULL THEN k.bmi WHEN s.id IS NULL THEN (NULL)::numeric(5,2) WHEN record_image_eq(ROW(s.bmi), ROW(w.bmi)) THEN k.bmi ELSE s.bmi END,
+        bp_systolic = CASE WHEN w.source_id IS NULL THEN k.bp_systolic WHEN s.id IS NULL THEN (NULL)::integer WHEN record_image_eq(ROW(s.bp_systolic), ROW(w.bp_systolic)) THEN k.bp_systolic ELSE s.bp_systolic END,
+        bp_diastolic = CASE WHEN w.source_id IS NULL THEN k.bp_diastolic WHEN s.id IS NULL THEN (NULL)::integer WHEN record_image_eq(ROW(s.bp_diastolic), ROW(w.bp_diastolic)) THEN k.bp_diastolic ELSE s.bp_diastolic END,
+        activity = CASE WHEN w.source_id IS NULL THEN k.activity WHEN s.id IS NULL THEN (NULL)::text WHEN record_image_eq(ROW(s.activity), ROW(w.activity)) THEN k.activity ELSE s.activity END,
+        phys_activity = CASE WHEN w.source_id IS NULL THEN k.phys_activity WHEN s.id IS NULL THEN (NULL)::boolean WHEN record_image_eq(ROW(s.phys_activity), ROW(w.phys_activity)) THEN k.phys_activity ELSE s.phys_activity END,
+        chol = CASE WHEN w.source_id IS NULL THEN k.chol WHEN s.id IS NULL THEN (NULL)::integer WHEN record_image_eq(ROW(s.chol), ROW(w.chol)) THEN k.chol ELSE s.chol END,
+        ldl = CASE WHEN w.source_id IS NULL THEN k.ldl WHEN s.id IS NULL THEN (NULL)::integer WHEN record_image_eq(ROW(s.ldl), ROW(w.ldl)) THEN k.ldl ELSE s.ldl END,
+        hdl = CASE WHEN w.source_id IS NULL THEN k.hdl WHEN s.id IS NULL THEN (NULL)::integer WHEN record_image_eq(ROW(s.hdl), ROW(w.hdl)) THEN k.hdl ELSE s.hdl END,
+        triglycerides = CASE WHEN w.source_id IS NULL THEN k.triglycerides WHEN s.id IS NULL THEN (NULL)::integer WHEN record_image_eq(ROW(s.triglycerides), ROW(w.triglycerides)) THEN k.triglycerides ELSE s.triglycerides END
+    FROM archive.patients_kept_users AS k
+    JOIN archive.patients_written_users AS b ON b.turn = k.refactorkit_turn AND b.target_id = k.id
+    LEFT JOIN archive.patients_written_patients AS w ON w.target_id = k.id AND w.turn = k.refactorkit_turn
+    LEFT JOIN archive.patients_map AS m ON m.target_id = k.id
+    LEFT JOIN archive.patients AS s ON s.id = m.source_id
+    WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND k.refactorkit_kind = 'native' AND t.id = k.id;
+EXCEPTION WHEN integrity_constraint_violation THEN
+    GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME, of_table = TABLE_NAME, of_column = COLUMN_NAME;
+    RAISE EXCEPTION USING ERRCODE = 'RK001',
+        MESSAGE = format('%s refuses: %s of %s does not let a subject or a native in.',
+            '0011 Up', CASE WHEN broken = '' THEN format('NOT NULL of column %I', of_column) ELSE format('constraint %I', broken) END, of_table),
+        HINT = 'Nothing was changed. Look for the rows that break it, and change them or the constraint.';
+END
+$writing$;
+-- +goose StatementEnd
 
 -- Columns that someone added to users belong to the subjects too.
 -- +goose StatementBegin
@@ -1429,7 +1455,11 @@ CREATE TABLE IF NOT EXISTS archive.patients_withheld_assessments (
     PRIMARY KEY (refactorkit_turn, id)
 );
 -- +goose StatementBegin
-DO $withheld$
+DO $writing$
+DECLARE
+    broken text;
+    of_table text;
+    of_column text;
 BEGIN
     EXECUTE format(
         'INSERT INTO public.assessments (%1$s) OVERRIDING SYSTEM VALUE
@@ -1440,8 +1470,14 @@ BEGIN
     );
     DELETE FROM archive.patients_withheld_assessments AS x
     USING public.assessments AS l WHERE l.id = x.id;
+EXCEPTION WHEN integrity_constraint_violation THEN
+    GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME, of_table = TABLE_NAME, of_column = COLUMN_NAME;
+    RAISE EXCEPTION USING ERRCODE = 'RK001',
+        MESSAGE = format('%s refuses: %s of %s does not let a withheld row in.',
+            '0011 Up', CASE WHEN broken = '' THEN format('NOT NULL of column %I', of_column) ELSE format('constraint %I', broken) END, of_table),
+        HINT = 'Nothing was changed. Look for the rows that break it, and change them or the constraint.';
 END
-$withheld$;
+$writing$;
 -- +goose StatementEnd
 
 ALTER TABLE public.assessments ADD CONSTRAINT assessments_user_id_fkey
@@ -1451,7 +1487,11 @@ ANALYZE public.assessments;
 -- == Rows that followed a subject into the archive ==
 
 -- +goose StatementBegin
-DO $dependants$
+DO $writing$
+DECLARE
+    broken text;
+    of_table text;
+    of_column text;
 BEGIN
     EXECUTE format(
         'INSERT INTO public.refresh_tokens (%1$s) OVERRIDING SYSTEM VALUE
@@ -1487,8 +1527,14 @@ BEGIN
     SELECT (SELECT max(turn) FROM archive.patients_turns), 'user_clinics', concat_ws(',', x.user_id, x.clinic_id), '', 'no place in version 11'
     FROM archive.patients_kept_user_clinics AS x
     WHERE x.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down');
+EXCEPTION WHEN integrity_constraint_violation THEN
+    GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME, of_table = TABLE_NAME, of_column = COLUMN_NAME;
+    RAISE EXCEPTION USING ERRCODE = 'RK001',
+        MESSAGE = format('%s refuses: %s of %s does not let a row that followed a subject in.',
+            '0011 Up', CASE WHEN broken = '' THEN format('NOT NULL of column %I', of_column) ELSE format('constraint %I', broken) END, of_table),
+        HINT = 'Nothing was changed. Look for the rows that break it, and change them or the constraint.';
 END
-$dependants$;
+$writing$;
 -- +goose StatementEnd
 
 -- == notification_queue: moved back where it was before, made where it never was ==
@@ -2628,57 +2674,73 @@ CROSS JOIN LATERAL (VALUES
 ) AS c (name, raw, live, changed, imageless, by_hand)
 WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns) AND c.changed AND (c.imageless OR c.by_hand);
 
-UPDATE archive.patients AS s
-SET
-    name = new.name,
-    menopause_status = new.menopause_status,
-    years_menopause = new.years_menopause,
-    hypertension = new.hypertension,
-    heart_disease = new.heart_disease,
-    smoking = new.smoking,
-    family_history = new.family_history,
-    bmi = new.bmi,
-    bp_systolic = new.bp_systolic,
-    bp_diastolic = new.bp_diastolic,
-    activity = new.activity,
-    phys_activity = new.phys_activity,
-    chol = new.chol,
-    ldl = new.ldl,
-    hdl = new.hdl,
-    triglycerides = new.triglycerides,
-    updated_at = CASE
-        WHEN new.refactorkit_touched <> s.updated_at THEN new.refactorkit_touched ELSE now() END
-FROM (
-    SELECT
-        s.id AS refactorkit_id,
-        k.updated_at AS refactorkit_touched,
-        CASE WHEN NOT record_image_ne(ROW(k.first_name, k.last_name), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.name), ROW(h.name)) THEN g.first_name ELSE archive.patients_forward_first_name(s.name) END, CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.name), ROW(h.name)) THEN g.last_name ELSE archive.patients_forward_last_name(s.name) END)) THEN s.name WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.name ELSE CASE WHEN m.kind = 'native' THEN coalesce(nullif(archive.patients_back_name(k.first_name, k.last_name), ''), k.email) ELSE archive.patients_back_name(k.first_name, k.last_name) END END AS name,
-        CASE WHEN NOT record_image_ne(ROW(k.menopause_status), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.menopause_status), ROW(h.menopause_status)) THEN g.menopause_status ELSE archive.patients_forward_menopause_status(s.menopause_status) END)) THEN s.menopause_status WHEN turn.settings ->> 'on_conflict' = 'archive' AND (s.menopause_status IS NOT NULL AND archive.patients_forward_menopause_status(s.menopause_status) IS NULL OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.menopause_status ELSE archive.patients_back_menopause_status(k.menopause_status) END AS menopause_status,
-        CASE WHEN NOT record_image_ne(ROW(k.years_menopause), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.years_menopause), ROW(h.years_menopause)) THEN g.years_menopause ELSE archive.patients_forward_years_menopause(s.years_menopause) END)) THEN s.years_menopause WHEN turn.settings ->> 'on_conflict' = 'archive' AND (s.years_menopause IS NOT NULL AND archive.patients_forward_years_menopause(s.years_menopause) IS NULL OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.years_menopause ELSE k.years_menopause END AS years_menopause,
-        CASE WHEN NOT record_image_ne(ROW(k.hypertension), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.hypertension), ROW(h.hypertension)) THEN g.hypertension ELSE archive.patients_forward_hypertension(s.hypertension) END)) THEN s.hypertension WHEN turn.settings ->> 'on_conflict' = 'archive' AND (s.hypertension IS NOT NULL AND archive.patients_forward_hypertension(s.hypertension) IS NULL OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.hypertension ELSE archive.patients_back_hypertension(k.hypertension) END AS hypertension,
-        CASE WHEN NOT record_image_ne(ROW(k.heart_disease), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.heart_disease), ROW(h.heart_disease)) THEN g.heart_disease ELSE archive.patients_forward_heart_disease(s.heart_disease) END)) THEN s.heart_disease WHEN turn.settings ->> 'on_conflict' = 'archive' AND (s.heart_disease IS NOT NULL AND archive.patients_forward_heart_disease(s.heart_disease) IS NULL OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.heart_disease ELSE archive.patients_back_heart_disease(k.heart_disease) END AS heart_disease,
-        CASE WHEN NOT record_image_ne(ROW(k.smoking_status), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.smoking), ROW(h.smoking)) THEN g.smoking_status ELSE archive.patients_forward_smoking_status(s.smoking) END)) THEN s.smoking WHEN turn.settings ->> 'on_conflict' = 'archive' AND (s.smoking IS NOT NULL AND archive.patients_forward_smoking_status(s.smoking) IS NULL OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.smoking ELSE archive.patients_back_smoking(k.smoking_status) END AS smoking,
-        CASE WHEN NOT record_image_ne(ROW(k.family_history_diabetes), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.family_history), ROW(h.family_history)) THEN g.family_history_diabetes ELSE coalesce(s.family_history, false) END)) THEN s.family_history WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.family_history ELSE k.family_history_diabetes END AS family_history,
-        CASE WHEN NOT record_image_ne(ROW(k.bmi), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.bmi), ROW(h.bmi)) THEN g.bmi ELSE s.bmi END)) THEN s.bmi WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.bmi ELSE k.bmi END AS bmi,
-        CASE WHEN NOT record_image_ne(ROW(k.bp_systolic), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.bp_systolic), ROW(h.bp_systolic)) THEN g.bp_systolic ELSE s.bp_systolic END)) THEN s.bp_systolic WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.bp_systolic ELSE k.bp_systolic END AS bp_systolic,
-        CASE WHEN NOT record_image_ne(ROW(k.bp_diastolic), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.bp_diastolic), ROW(h.bp_diastolic)) THEN g.bp_diastolic ELSE s.bp_diastolic END)) THEN s.bp_diastolic WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.bp_diastolic ELSE k.bp_diastolic END AS bp_diastolic,
-        CASE WHEN NOT record_image_ne(ROW(k.activity), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.activity), ROW(h.activity)) THEN g.activity ELSE s.activity END)) THEN s.activity WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.activity ELSE k.activity END AS activity,
-        CASE WHEN NOT record_image_ne(ROW(k.phys_activity), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.phys_activity), ROW(h.phys_activity)) THEN g.phys_activity ELSE s.phys_activity END)) THEN s.phys_activity WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.phys_activity ELSE k.phys_activity END AS phys_activity,
-        CASE WHEN NOT record_image_ne(ROW(k.chol), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.chol), ROW(h.chol)) THEN g.chol ELSE s.chol END)) THEN s.chol WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.chol ELSE k.chol END AS chol,
-        CASE WHEN NOT record_image_ne(ROW(k.ldl), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.ldl), ROW(h.ldl)) THEN g.ldl ELSE s.ldl END)) THEN s.ldl WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.ldl ELSE k.ldl END AS ldl,
-        CASE WHEN NOT record_image_ne(ROW(k.hdl), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.hdl), ROW(h.hdl)) THEN g.hdl ELSE s.hdl END)) THEN s.hdl WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.hdl ELSE k.hdl END AS hdl,
-        CASE WHEN NOT record_image_ne(ROW(k.triglycerides), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.triglycerides), ROW(h.triglycerides)) THEN g.triglycerides ELSE s.triglycerides END)) THEN s.triglycerides WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.triglycerides ELSE k.triglycerides END AS triglycerides
-    FROM archive.patients_kept_users AS k
-    JOIN archive.patients_map AS m ON m.target_id = k.id
-    JOIN archive.patients AS s ON s.id = m.source_id
-    JOIN archive.patients_turns AS turn ON turn.turn = k.refactorkit_turn
-    LEFT JOIN archive.patients_kept_users AS g ON g.id = k.id AND g.refactorkit_turn = turn.turn - 2
-    LEFT JOIN archive.patients_written_patients AS h ON h.target_id = k.id AND h.turn = turn.turn - 2
-    WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns)
-) AS new
-WHERE s.id = new.refactorkit_id
-    AND record_image_ne(ROW(s.name, s.menopause_status, s.years_menopause, s.hypertension, s.heart_disease, s.smoking, s.family_history, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.phys_activity, s.chol, s.ldl, s.hdl, s.triglycerides),
-                ROW(new.name, new.menopause_status, new.years_menopause, new.hypertension, new.heart_disease, new.smoking, new.family_history, new.bmi, new.bp_systolic, new.bp_diastolic, new.activity, new.phys_activity, new.chol, new.ldl, new.hdl, new.triglycerides));
+-- +goose StatementBegin
+DO $writing$
+DECLARE
+    broken text;
+    of_table text;
+    of_column text;
+BEGIN
+    UPDATE archive.patients AS s
+    SET
+        name = new.name,
+        menopause_status = new.menopause_status,
+        years_menopause = new.years_menopause,
+        hypertension = new.hypertension,
+        heart_disease = new.heart_disease,
+        smoking = new.smoking,
+        family_history = new.family_history,
+        bmi = new.bmi,
+        bp_systolic = new.bp_systolic,
+        bp_diastolic = new.bp_diastolic,
+        activity = new.activity,
+        phys_activity = new.phys_activity,
+        chol = new.chol,
+        ldl = new.ldl,
+        hdl = new.hdl,
+        triglycerides = new.triglycerides,
+        updated_at = CASE
+            WHEN new.refactorkit_touched <> s.updated_at THEN new.refactorkit_touched ELSE now() END
+    FROM (
+        SELECT
+            s.id AS refactorkit_id,
+            k.updated_at AS refactorkit_touched,
+            CASE WHEN NOT record_image_ne(ROW(k.first_name, k.last_name), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.name), ROW(h.name)) THEN g.first_name ELSE archive.patients_forward_first_name(s.name) END, CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.name), ROW(h.name)) THEN g.last_name ELSE archive.patients_forward_last_name(s.name) END)) THEN s.name WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.name ELSE CASE WHEN m.kind = 'native' THEN coalesce(nullif(archive.patients_back_name(k.first_name, k.last_name), ''), k.email) ELSE archive.patients_back_name(k.first_name, k.last_name) END END AS name,
+            CASE WHEN NOT record_image_ne(ROW(k.menopause_status), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.menopause_status), ROW(h.menopause_status)) THEN g.menopause_status ELSE archive.patients_forward_menopause_status(s.menopause_status) END)) THEN s.menopause_status WHEN turn.settings ->> 'on_conflict' = 'archive' AND (s.menopause_status IS NOT NULL AND archive.patients_forward_menopause_status(s.menopause_status) IS NULL OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.menopause_status ELSE archive.patients_back_menopause_status(k.menopause_status) END AS menopause_status,
+            CASE WHEN NOT record_image_ne(ROW(k.years_menopause), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.years_menopause), ROW(h.years_menopause)) THEN g.years_menopause ELSE archive.patients_forward_years_menopause(s.years_menopause) END)) THEN s.years_menopause WHEN turn.settings ->> 'on_conflict' = 'archive' AND (s.years_menopause IS NOT NULL AND archive.patients_forward_years_menopause(s.years_menopause) IS NULL OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.years_menopause ELSE k.years_menopause END AS years_menopause,
+            CASE WHEN NOT record_image_ne(ROW(k.hypertension), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.hypertension), ROW(h.hypertension)) THEN g.hypertension ELSE archive.patients_forward_hypertension(s.hypertension) END)) THEN s.hypertension WHEN turn.settings ->> 'on_conflict' = 'archive' AND (s.hypertension IS NOT NULL AND archive.patients_forward_hypertension(s.hypertension) IS NULL OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.hypertension ELSE archive.patients_back_hypertension(k.hypertension) END AS hypertension,
+            CASE WHEN NOT record_image_ne(ROW(k.heart_disease), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.heart_disease), ROW(h.heart_disease)) THEN g.heart_disease ELSE archive.patients_forward_heart_disease(s.heart_disease) END)) THEN s.heart_disease WHEN turn.settings ->> 'on_conflict' = 'archive' AND (s.heart_disease IS NOT NULL AND archive.patients_forward_heart_disease(s.heart_disease) IS NULL OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.heart_disease ELSE archive.patients_back_heart_disease(k.heart_disease) END AS heart_disease,
+            CASE WHEN NOT record_image_ne(ROW(k.smoking_status), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.smoking), ROW(h.smoking)) THEN g.smoking_status ELSE archive.patients_forward_smoking_status(s.smoking) END)) THEN s.smoking WHEN turn.settings ->> 'on_conflict' = 'archive' AND (s.smoking IS NOT NULL AND archive.patients_forward_smoking_status(s.smoking) IS NULL OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.smoking ELSE archive.patients_back_smoking(k.smoking_status) END AS smoking,
+            CASE WHEN NOT record_image_ne(ROW(k.family_history_diabetes), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.family_history), ROW(h.family_history)) THEN g.family_history_diabetes ELSE coalesce(s.family_history, false) END)) THEN s.family_history WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.family_history ELSE k.family_history_diabetes END AS family_history,
+            CASE WHEN NOT record_image_ne(ROW(k.bmi), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.bmi), ROW(h.bmi)) THEN g.bmi ELSE s.bmi END)) THEN s.bmi WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.bmi ELSE k.bmi END AS bmi,
+            CASE WHEN NOT record_image_ne(ROW(k.bp_systolic), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.bp_systolic), ROW(h.bp_systolic)) THEN g.bp_systolic ELSE s.bp_systolic END)) THEN s.bp_systolic WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.bp_systolic ELSE k.bp_systolic END AS bp_systolic,
+            CASE WHEN NOT record_image_ne(ROW(k.bp_diastolic), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.bp_diastolic), ROW(h.bp_diastolic)) THEN g.bp_diastolic ELSE s.bp_diastolic END)) THEN s.bp_diastolic WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.bp_diastolic ELSE k.bp_diastolic END AS bp_diastolic,
+            CASE WHEN NOT record_image_ne(ROW(k.activity), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.activity), ROW(h.activity)) THEN g.activity ELSE s.activity END)) THEN s.activity WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.activity ELSE k.activity END AS activity,
+            CASE WHEN NOT record_image_ne(ROW(k.phys_activity), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.phys_activity), ROW(h.phys_activity)) THEN g.phys_activity ELSE s.phys_activity END)) THEN s.phys_activity WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.phys_activity ELSE k.phys_activity END AS phys_activity,
+            CASE WHEN NOT record_image_ne(ROW(k.chol), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.chol), ROW(h.chol)) THEN g.chol ELSE s.chol END)) THEN s.chol WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.chol ELSE k.chol END AS chol,
+            CASE WHEN NOT record_image_ne(ROW(k.ldl), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.ldl), ROW(h.ldl)) THEN g.ldl ELSE s.ldl END)) THEN s.ldl WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.ldl ELSE k.ldl END AS ldl,
+            CASE WHEN NOT record_image_ne(ROW(k.hdl), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.hdl), ROW(h.hdl)) THEN g.hdl ELSE s.hdl END)) THEN s.hdl WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.hdl ELSE k.hdl END AS hdl,
+            CASE WHEN NOT record_image_ne(ROW(k.triglycerides), ROW(CASE WHEN h.source_id IS NOT NULL AND record_image_eq(ROW(s.triglycerides), ROW(h.triglycerides)) THEN g.triglycerides ELSE s.triglycerides END)) THEN s.triglycerides WHEN turn.settings ->> 'on_conflict' = 'archive' AND (false OR m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)) THEN s.triglycerides ELSE k.triglycerides END AS triglycerides
+        FROM archive.patients_kept_users AS k
+        JOIN archive.patients_map AS m ON m.target_id = k.id
+        JOIN archive.patients AS s ON s.id = m.source_id
+        JOIN archive.patients_turns AS turn ON turn.turn = k.refactorkit_turn
+        LEFT JOIN archive.patients_kept_users AS g ON g.id = k.id AND g.refactorkit_turn = turn.turn - 2
+        LEFT JOIN archive.patients_written_patients AS h ON h.target_id = k.id AND h.turn = turn.turn - 2
+        WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns)
+    ) AS new
+    WHERE s.id = new.refactorkit_id
+        AND record_image_ne(ROW(s.name, s.menopause_status, s.years_menopause, s.hypertension, s.heart_disease, s.smoking, s.family_history, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.phys_activity, s.chol, s.ldl, s.hdl, s.triglycerides),
+                    ROW(new.name, new.menopause_status, new.years_menopause, new.hypertension, new.heart_disease, new.smoking, new.family_history, new.bmi, new.bp_systolic, new.bp_diastolic, new.activity, new.phys_activity, new.chol, new.ldl, new.hdl, new.triglycerides));
+EXCEPTION WHEN integrity_constraint_violation THEN
+    GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME, of_table = TABLE_NAME, of_column = COLUMN_NAME;
+    RAISE EXCEPTION USING ERRCODE = 'RK001',
+        MESSAGE = format('%s refuses: %s of %s does not let an edit in.',
+            '0011 Down', CASE WHEN broken = '' THEN format('NOT NULL of column %I', of_column) ELSE format('constraint %I', broken) END, of_table),
+        HINT = 'Nothing was changed. Look for the rows that break it, and change them or the constraint.';
+END
+$writing$;
+-- +goose StatementEnd
 
 -- Whose owner is gone goes to the custodian.
 -- +goose StatementBegin
@@ -2703,34 +2765,50 @@ $owners$;
 
 -- == The rows of those natives ==
 
-INSERT INTO archive.patients (
-    id, name, menopause_status, years_menopause, bmi, bp_systolic, bp_diastolic, activity, smoking, hypertension, heart_disease, chol, ldl, hdl, triglycerides, created_at, updated_at, family_history, phys_activity, user_id
-)
-SELECT
-    m.source_id,
-    CASE WHEN m.kind = 'native' THEN coalesce(nullif(archive.patients_back_name(t.first_name, t.last_name), ''), t.email) ELSE archive.patients_back_name(t.first_name, t.last_name) END,
-    archive.patients_back_menopause_status(t.menopause_status),
-    t.years_menopause,
-    t.bmi,
-    t.bp_systolic,
-    t.bp_diastolic,
-    t.activity,
-    archive.patients_back_smoking(t.smoking_status),
-    archive.patients_back_hypertension(t.hypertension),
-    archive.patients_back_heart_disease(t.heart_disease),
-    t.chol,
-    t.ldl,
-    t.hdl,
-    t.triglycerides,
-    t.created_at,
-    t.updated_at,
-    t.family_history_diabetes,
-    t.phys_activity,
-    m.target_id
-FROM archive.patients_map AS m
-JOIN public.users AS t ON t.id = m.target_id
-WHERE m.kind = 'native' AND m.turn = (SELECT max(turn) FROM archive.patients_turns)
-ORDER BY m.source_id;
+-- +goose StatementBegin
+DO $writing$
+DECLARE
+    broken text;
+    of_table text;
+    of_column text;
+BEGIN
+    INSERT INTO archive.patients (
+        id, name, menopause_status, years_menopause, bmi, bp_systolic, bp_diastolic, activity, smoking, hypertension, heart_disease, chol, ldl, hdl, triglycerides, created_at, updated_at, family_history, phys_activity, user_id
+    )
+    SELECT
+        m.source_id,
+        CASE WHEN m.kind = 'native' THEN coalesce(nullif(archive.patients_back_name(t.first_name, t.last_name), ''), t.email) ELSE archive.patients_back_name(t.first_name, t.last_name) END,
+        archive.patients_back_menopause_status(t.menopause_status),
+        t.years_menopause,
+        t.bmi,
+        t.bp_systolic,
+        t.bp_diastolic,
+        t.activity,
+        archive.patients_back_smoking(t.smoking_status),
+        archive.patients_back_hypertension(t.hypertension),
+        archive.patients_back_heart_disease(t.heart_disease),
+        t.chol,
+        t.ldl,
+        t.hdl,
+        t.triglycerides,
+        t.created_at,
+        t.updated_at,
+        t.family_history_diabetes,
+        t.phys_activity,
+        m.target_id
+    FROM archive.patients_map AS m
+    JOIN public.users AS t ON t.id = m.target_id
+    WHERE m.kind = 'native' AND m.turn = (SELECT max(turn) FROM archive.patients_turns)
+    ORDER BY m.source_id;
+EXCEPTION WHEN integrity_constraint_violation THEN
+    GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME, of_table = TABLE_NAME, of_column = COLUMN_NAME;
+    RAISE EXCEPTION USING ERRCODE = 'RK001',
+        MESSAGE = format('%s refuses: %s of %s does not let a native in.',
+            '0011 Down', CASE WHEN broken = '' THEN format('NOT NULL of column %I', of_column) ELSE format('constraint %I', broken) END, of_table),
+        HINT = 'Nothing was changed. Look for the rows that break it, and change them or the constraint.';
+END
+$writing$;
+-- +goose StatementEnd
 
 -- The base for the next Up: what version 10 starts with, for the rows that are kept.
 INSERT INTO archive.patients_written_patients (turn, source_id, target_id, name, menopause_status, years_menopause, bmi, bp_systolic, bp_diastolic, activity, smoking, hypertension, heart_disease, chol, ldl, hdl, triglycerides, created_at, updated_at, family_history, phys_activity)
@@ -2786,15 +2864,31 @@ LEFT JOIN archive.patients_kept_users AS g ON g.id = k.id AND g.refactorkit_turn
 WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns) AND k.refactorkit_kind = 'native' AND k.is_active
     AND ((NOT (k.account_status IS DISTINCT FROM 'deleted' AND k.deleted_at IS NULL) AND NOT (k.id <@ turn.active AND g.id IS NOT NULL AND NOT (g.account_status IS DISTINCT FROM 'deleted' AND g.deleted_at IS NULL))) OR (NOT k.id <@ turn.natives AND NOT (turn.settings ->> 'keep_logins')::boolean));
 
-UPDATE public.users AS t
-SET
-    role = CASE WHEN t.role = 'admin' AND NOT k.is_admin THEN 'clinician' ELSE t.role END,
-    is_active = t.is_active AND NOT ((NOT (k.account_status IS DISTINCT FROM 'deleted' AND k.deleted_at IS NULL) AND NOT (k.id <@ turn.active AND g.id IS NOT NULL AND NOT (g.account_status IS DISTINCT FROM 'deleted' AND g.deleted_at IS NULL))) OR (NOT k.id <@ turn.natives AND NOT (turn.settings ->> 'keep_logins')::boolean)),
-    created_by = (SELECT p.id FROM public.users AS p WHERE p.id = t.created_by)
-FROM archive.patients_kept_users AS k
-JOIN archive.patients_turns AS turn ON turn.turn = k.refactorkit_turn
-LEFT JOIN archive.patients_kept_users AS g ON g.id = k.id AND g.refactorkit_turn = turn.turn - 2
-WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns) AND k.refactorkit_kind = 'native' AND t.id = k.id;
+-- +goose StatementBegin
+DO $writing$
+DECLARE
+    broken text;
+    of_table text;
+    of_column text;
+BEGIN
+    UPDATE public.users AS t
+    SET
+        role = CASE WHEN t.role = 'admin' AND NOT k.is_admin THEN 'clinician' ELSE t.role END,
+        is_active = t.is_active AND NOT ((NOT (k.account_status IS DISTINCT FROM 'deleted' AND k.deleted_at IS NULL) AND NOT (k.id <@ turn.active AND g.id IS NOT NULL AND NOT (g.account_status IS DISTINCT FROM 'deleted' AND g.deleted_at IS NULL))) OR (NOT k.id <@ turn.natives AND NOT (turn.settings ->> 'keep_logins')::boolean)),
+        created_by = (SELECT p.id FROM public.users AS p WHERE p.id = t.created_by)
+    FROM archive.patients_kept_users AS k
+    JOIN archive.patients_turns AS turn ON turn.turn = k.refactorkit_turn
+    LEFT JOIN archive.patients_kept_users AS g ON g.id = k.id AND g.refactorkit_turn = turn.turn - 2
+    WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns) AND k.refactorkit_kind = 'native' AND t.id = k.id;
+EXCEPTION WHEN integrity_constraint_violation THEN
+    GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME, of_table = TABLE_NAME, of_column = COLUMN_NAME;
+    RAISE EXCEPTION USING ERRCODE = 'RK001',
+        MESSAGE = format('%s refuses: %s of %s does not let a native in.',
+            '0011 Down', CASE WHEN broken = '' THEN format('NOT NULL of column %I', of_column) ELSE format('constraint %I', broken) END, of_table),
+        HINT = 'Nothing was changed. Look for the rows that break it, and change them or the constraint.';
+END
+$writing$;
+-- +goose StatementEnd
 
 INSERT INTO archive.patients_written_users (turn, target_id, role, is_active, created_by)
 SELECT k.refactorkit_turn, t.id, t.role, t.is_active, t.created_by

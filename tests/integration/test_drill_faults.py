@@ -40,8 +40,8 @@ PLANTS = {
         column="bmi",
     ),
     "two columns change places": Plant(
-        old="    ldl = new.ldl,\n    hdl = new.hdl,\n",
-        new="    ldl = new.hdl,\n    hdl = new.ldl,\n",
+        old="        ldl = new.ldl,\n        hdl = new.hdl,\n",
+        new="        ldl = new.hdl,\n        hdl = new.ldl,\n",
         step="rollback-rows", table="public.patients", column="ldl",
     ),
     "a login is taken for an edit": Plant(

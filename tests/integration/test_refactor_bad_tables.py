@@ -97,9 +97,9 @@ def test_a_check_that_a_subject_breaks_is_named(url: str) -> None:
     refused_unchanged(
         url,
         "up",
-        code=1,
-        says="23514 .*table public.users, constraint roles: a row does not meet a check",
-        do="Mend the rows or the constraint",
+        code=3,
+        says="constraint roles of users does not let a subject or a native in",
+        do="Look for the rows that break it",
         state=AT_10,
     )
 

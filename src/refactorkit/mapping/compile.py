@@ -5,6 +5,7 @@ The text depends on the mapping alone, so that the file that is checked in can b
 
 import hashlib
 import json
+from textwrap import dedent, indent
 from typing import Any
 
 import jinja2
@@ -44,6 +45,7 @@ def environment(mapping: Mapping) -> jinja2.Environment:
     made.filters |= {
         "q": identifier,
         "lit": literal,
+        "block": lambda text: indent(dedent(text).strip("\n"), "    "),
         "added": _added,
         "created": _created,
         "existing": lambda d: f"({d.existing_value})::{d.type}",

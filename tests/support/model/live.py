@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -40,6 +41,7 @@ class Fault:
     """A fault to plant in one direction: one text of the migration instead of another."""
 
     direction: str
+    # Spaces and line breaks are alike.
     old: str
     new: str
     # How often the text is met; 0 stands for any number but none.
@@ -49,10 +51,11 @@ class Fault:
         """Return the statements with the fault in them; a text that is not met is an error."""
         if direction != self.direction:
             return tuple(texts)
-        met = sum(text.count(self.old) for text in texts)
+        old = re.compile(r"\s+".join(map(re.escape, self.old.split())))
+        met = sum(len(old.findall(text)) for text in texts)
         if met != self.times and not (met and self.times == 0):
             raise LookupError(f"0011 says {met} times, and not {self.times}: {self.old!r}")
-        return tuple(text.replace(self.old, self.new) for text in texts)
+        return tuple(old.sub(lambda _: self.new, text) for text in texts)
 
 
 class Live:

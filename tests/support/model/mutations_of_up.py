@@ -4,7 +4,9 @@ from tests.support.model.mutation import on_down, on_up
 
 SUBJECTS = (
     on_up(
-        "swap two columns of the subjects", "    s.chol,\n    s.ldl,\n", "    s.ldl,\n    s.chol,\n"
+        "swap two columns of the subjects",
+        "s.phys_activity, s.chol, s.ldl, s.hdl, s.triglycerides FROM archive.patients AS s JOIN",
+        "s.phys_activity, s.ldl, s.chol, s.hdl, s.triglycerides FROM archive.patients AS s JOIN",
     ),
     on_up(
         "let subjects log in",
