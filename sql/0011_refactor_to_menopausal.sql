@@ -1104,8 +1104,10 @@ ANALYZE archive.patients_map;
 
 UPDATE archive.patients_turns
 SET ids_after = greatest(
-    ids_after, (SELECT last_value FROM public.users_id_seq), (SELECT last_value FROM archive.patients_id_seq))
-WHERE turn = (SELECT max(turn) FROM archive.patients_turns) AND ids_after > 0;
+    ids_after,
+    (SELECT last_value FROM public.users_id_seq WHERE is_called),
+    (SELECT last_value FROM archive.patients_id_seq WHERE is_called))
+WHERE turn = (SELECT max(turn) FROM archive.patients_turns);
 SELECT setval(s.sequence, t.ids_after)
 FROM archive.patients_turns AS t
 CROSS JOIN (VALUES ('public.users_id_seq'::regclass), ('archive.patients_id_seq'::regclass)) AS s (sequence)
@@ -2471,8 +2473,10 @@ FROM (
 
 UPDATE archive.patients_turns
 SET ids_after = greatest(
-    ids_after, (SELECT last_value FROM public.users_id_seq), (SELECT last_value FROM archive.patients_id_seq))
-WHERE turn = (SELECT max(turn) FROM archive.patients_turns) AND ids_after > 0;
+    ids_after,
+    (SELECT last_value FROM public.users_id_seq WHERE is_called),
+    (SELECT last_value FROM archive.patients_id_seq WHERE is_called))
+WHERE turn = (SELECT max(turn) FROM archive.patients_turns);
 SELECT setval(s.sequence, t.ids_after)
 FROM archive.patients_turns AS t
 CROSS JOIN (VALUES ('public.users_id_seq'::regclass), ('archive.patients_id_seq'::regclass)) AS s (sequence)

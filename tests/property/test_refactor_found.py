@@ -302,3 +302,17 @@ def test_a_check_that_an_edit_does_not_meet_stops_down_with_a_sentence(found: Fo
     assert refused.value.sqlstate == REFUSED
     assert not refused.value.diag.message_detail
     assert found.dump() == eleven
+
+
+def test_the_first_id_that_a_turn_gives_out_counts_for_both_sequences(found: Found) -> None:
+    found.run(EMPTY.decode())
+    found.run(
+        "INSERT INTO public.users (id, email, password_hash) VALUES (-2, 'n@x', 'h');"
+        "INSERT INTO public.patients (id, name, user_id) VALUES (-2, 'Pat', -2);"
+        "DELETE FROM public.patients"
+    )
+    found.up()
+    found.run("UPDATE public.users SET bmi = 20.5")
+    found.down()
+    assert found.one("SELECT id FROM public.patients") == 1
+    assert found.one("SELECT nextval('public.users_id_seq')") == 2
