@@ -30,7 +30,6 @@ from refactorkit.postgres.one_transaction import in_one_transaction
 from refactorkit.postgres.refactors import Turn, last_turns
 
 _LONGEST: Final = 200  # characters of a basis or a name
-_BIGINT: Final = 2**63
 
 _log = structlog.get_logger()
 

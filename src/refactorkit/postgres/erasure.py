@@ -23,6 +23,7 @@ from refactorkit.postgres.quiet_triggers import Trigger, switch_back, switch_off
 from refactorkit.postgres.refactors import Turn, last_turn
 
 _LISTED: Final = 10
+_BIGINT: Final = 2**63
 _PINNED: Final = (
     b"SET LOCAL search_path = pg_catalog, pg_temp",
     b"SET LOCAL row_security = off",
@@ -330,6 +331,8 @@ def _person(
     connection: Connection, mapping: Mapping, after: Direction, source_id: int
 ) -> Person | None:
     """Follow the pairs from one source id until nothing new is found; None where it is unknown."""
+    if abs(source_id) >= _BIGINT:
+        return None
     sources, targets = {source_id}, set[int]()
     query = erasure.pairs(mapping).encode()
     while True:
