@@ -1,4 +1,4 @@
-"""archive erase: who was erased is in no row of any table, never comes back, and nobody else is touched."""
+"""archive erase: who was erased is in no row, never comes back, and nobody else is touched."""
 
 import json
 from collections import Counter
@@ -108,7 +108,7 @@ def test_nobody_takes_the_erased_for_a_native_or_gives_their_ids_away(
     for key in (SUBJECT, NATIVE, NEWCOMER, typed_in):
         erased(database_at_10, key)
     turn(db, "up")
-    ids = dict(
+    ids: dict[int, int | None] = dict(
         db.execute("SELECT source_id, target_id FROM archive.patients_tombstones").fetchall()
     )
     assert set(ids) == {SUBJECT, NATIVE, NEWCOMER, typed_in}

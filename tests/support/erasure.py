@@ -36,11 +36,13 @@ FROM unnest(%(all)s::integer[]) AS i, format('canary%s.', i) AS m, generate_seri
 INSERT INTO archive.assessments_cluster_0007 (id, cluster_before, cluster_after)
 SELECT a.id, a.cluster, a.cluster FROM public.assessments AS a WHERE a.patient_id = ANY (%(all)s)
 ON CONFLICT (id) DO UPDATE SET cluster_before = EXCLUDED.cluster_before;
--- Whose assessment a row of 0007 was is not known once the assessment is gone: it holds no mark then.
-UPDATE archive.assessments_cluster_0007 AS k SET (cluster_before, cluster_after) = ('low_risk', 'MARD')
+-- Whose assessment a row of 0007 was is not known once the assessment is gone: no mark there.
+UPDATE archive.assessments_cluster_0007 AS k
+SET (cluster_before, cluster_after) = ('low_risk', 'MARD')
 FROM public.assessments AS a WHERE a.id = k.id AND a.patient_id = %(hard)s;
 INSERT INTO archive.mock_data_0006 (table_name, row_id, content)
-SELECT 'assessments', a.id, to_jsonb(a) FROM public.assessments AS a WHERE patient_id = ANY (%(all)s)
+SELECT 'assessments', a.id, to_jsonb(a) FROM public.assessments AS a
+WHERE patient_id = ANY (%(all)s)
 ON CONFLICT (table_name, row_id) DO UPDATE SET content = EXCLUDED.content;
 INSERT INTO archive.mock_data_0006 (table_name, row_id, content)
 SELECT 'patients', p.id, to_jsonb(p) FROM public.patients AS p WHERE id = ANY (%(all)s)
