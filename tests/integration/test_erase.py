@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import psycopg
 import pytest
@@ -99,26 +99,74 @@ def test_who_was_erased_is_in_no_row_and_does_not_return_over_many_turns(
         assert verify(database_at_10) == set(), direction
 
 
-def test_nobody_takes_the_erased_for_a_native_or_gives_their_ids_away(
-    db: psycopg.Connection, database_at_10: str
-) -> None:
+def ids_that_were_given_away(
+    db: psycopg.Connection, url: str, faults: Mapping[str, tuple[str, str]] | None = None
+) -> set[str]:
+    """Erase people, turn there and back, and return which of their ids are in use, or will be."""
+    replace = faults or {}
     play(db, "10 again")
-    typed_in = 50_000  # an id that the sequence has not reached, and must not reach
-    db.execute("INSERT INTO public.patients (id, name, user_id) VALUES (50000, 'x', 1)")
-    for key in (SUBJECT, NATIVE, NEWCOMER, typed_in):
-        erased(database_at_10, key)
-    turn(db, "up")
+    # Ids that no sequence has given out: one far out, one in a gap.
+    far, gap = 50_000, 777
+    db.execute(
+        "INSERT INTO public.patients (id, name, user_id) VALUES (50000, 'x', 1), (777, 'x', 1)"
+    )
+    for key in (SUBJECT, NATIVE, NEWCOMER, far, gap):
+        erased(url, key)
     ids: dict[int, int | None] = dict(
         db.execute("SELECT source_id, target_id FROM archive.patients_tombstones").fetchall()
     )
-    assert set(ids) == {SUBJECT, NATIVE, NEWCOMER, typed_in}
+    assert set(ids) == {SUBJECT, NATIVE, NEWCOMER, far, gap}
     assert ids[NEWCOMER] is None
-    turn(db, "down")
+    turn(db, "up", replace=replace.get("up"))
+    # Somebody types in the id of a user, which a patient of the past had.
+    db.execute(
+        "INSERT INTO public.users (id, email, password_hash, bmi) VALUES (777, 'y', 'x', 20)"
+    )
+    turn(db, "down", replace=replace.get("down"))
+    wrong = set()
     for table, used in (("patients", set(ids)), ("users", set(ids.values()))):
         found = db.execute(f"SELECT id FROM public.{table}".encode()).fetchall()
-        assert used.isdisjoint(key for (key,) in found)
-        (following,) = db.execute(f"SELECT nextval('public.{table}_id_seq')".encode()).fetchone()  # type: ignore[misc]
-        assert following > max(filter(None, (*ids, *ids.values())))
+        wrong |= {f"{table} {key}" for (key,) in found if key in used}
+        query = f"SELECT nextval('public.{table}_id_seq')"
+        ((following,),) = db.execute(query.encode()).fetchall()
+        if following <= max(key for key in used if key is not None):
+            wrong.add(f"the sequence of {table}")
+    return wrong
+
+
+def test_nobody_takes_the_erased_for_a_native_or_gives_their_ids_away(
+    db: psycopg.Connection, database_at_10: str
+) -> None:
+    assert ids_that_were_given_away(db, database_at_10) == set()
+
+
+FORGOTTEN = ("(SELECT max(source_id) FROM archive.patients_tombstones),", "")
+FAULTS: dict[str, tuple[dict[str, tuple[str, str]], set[str]]] = {
+    "erased ids that no sequence has reached are forgotten": (
+        {"up": FORGOTTEN, "down": FORGOTTEN},
+        {"the sequence of patients"},
+    ),
+    "a native is shown under the id of an erased patient": (
+        {
+            "down": (
+                "AND NOT EXISTS (SELECT FROM archive.patients_tombstones AS o"
+                " WHERE o.source_id = t.id)",
+                "",
+            )
+        },
+        {"patients 777"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("faults", "seen"), FAULTS.values(), ids=FAULTS)
+def test_an_id_that_is_given_away_is_seen(
+    faults: dict[str, tuple[str, str]],
+    seen: set[str],
+    db: psycopg.Connection,
+    database_at_10: str,
+) -> None:
+    assert ids_that_were_given_away(db, database_at_10, faults) == seen
 
 
 def test_the_tombstone_says_who_when_why_and_how_much_and_no_more(
