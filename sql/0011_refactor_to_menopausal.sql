@@ -85,6 +85,7 @@ DECLARE
     found bigint;
     reach numeric;
     listed text;
+    again text;
 BEGIN
     -- The columns are as the mapping knows them. A column that someone added is carried along; it must
     -- be able to be empty where rows are made.
@@ -436,14 +437,14 @@ BEGIN
             UNION ALL
             SELECT format('%s is there, and is not a table of this refactor', c.oid::regclass)
             FROM pg_class AS c
-            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
+            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
                 AND (c.relkind <> 'r' OR c.relrowsecurity OR c.relhasrules OR EXISTS (
                     SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent)))
             UNION ALL
             SELECT format('trigger %I on %s, which is the archive''s own', t.tgname, t.tgrelid::regclass)
             FROM pg_trigger AS t
             WHERE NOT t.tgisinternal
-                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
+                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
         );
     END IF;
 
@@ -488,14 +489,14 @@ BEGIN
         IF to_regclass('archive.patients_turns') IS NULL THEN
             refusals := refusals || ARRAY(
                 SELECT format('%s is there already', t)
-                FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.notification_queue']) AS t
+                FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_tombstones', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.notification_queue']) AS t
                 WHERE to_regclass(t) IS NOT NULL
                 ORDER BY 1
             );
         ELSE
             -- What Down kept must still be there, and of the structure that this file knows.
             SELECT string_agg(t, ', ') INTO listed
-            FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.notification_queue']) AS t
+            FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_tombstones', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.notification_queue']) AS t
             WHERE to_regclass(t) IS NULL;
             IF listed IS NOT NULL THEN
                 refusals := refusals || format('%s is gone: what was kept there could not be given back', listed);
@@ -535,6 +536,47 @@ BEGIN
             IF found > 0 THEN
                 refusals := refusals || format('%s rows of public.users have the id of a subject that is to return: id %s%s',
                     found, listed, CASE WHEN found > 10 THEN ', ...' ELSE '' END);
+            END IF;
+            -- Who was erased stays erased: an id of theirs that is in use is a restored backup, or was typed in.
+            SELECT count(*), string_agg(format('%s %s', x.table_name, x.row_id), ', ' ORDER BY x.n) FILTER (WHERE x.n <= 10),
+                string_agg(DISTINCT x.source_id, ', ') FILTER (WHERE x.n <= 10)
+            INTO found, listed, again
+            FROM (
+                SELECT y.table_name, y.row_id, y.source_id,
+                    row_number() OVER (ORDER BY length(y.source_id), y.source_id, y.table_name, y.row_id) AS n
+                FROM (
+                    SELECT 'archive.patients_map', x.source_id::text, d.source_id::text
+                    FROM archive.patients_tombstones AS d
+                    JOIN archive.patients_map AS x ON x.source_id = d.source_id
+                    UNION
+                    SELECT 'archive.patients_map', x.source_id::text, d.source_id::text
+                    FROM archive.patients_tombstones AS d
+                    JOIN archive.patients_map AS x ON x.target_id = d.target_id
+                    UNION
+                    SELECT 'archive.patients_kept_users', x.id::text, d.source_id::text
+                    FROM archive.patients_tombstones AS d
+                    JOIN archive.patients_kept_users AS x ON x.id = d.target_id
+                    UNION
+                    SELECT 'archive.patients_withheld_patients', x.id::text, d.source_id::text
+                    FROM archive.patients_tombstones AS d
+                    JOIN archive.patients_withheld_patients AS x ON x.id = d.source_id
+                    UNION
+                    SELECT 'archive.patients_withheld_patients', x.id::text, d.source_id::text
+                    FROM archive.patients_tombstones AS d
+                    JOIN archive.patients_withheld_patients AS x ON x.refactorkit_target_id = d.target_id
+                    UNION
+                    SELECT 'public.patients', x.id::text, d.source_id::text
+                    FROM archive.patients_tombstones AS d
+                    JOIN public.patients AS x ON x.id = d.source_id
+                    UNION
+                    SELECT 'public.users', x.id::text, d.source_id::text
+                    FROM archive.patients_tombstones AS d
+                    JOIN public.users AS x ON x.id = d.target_id
+                ) AS y (table_name, row_id, source_id)
+            ) AS x;
+            IF found > 0 THEN
+                refusals := refusals || format('%s rows are of people who were erased: %s%s; erase them again (refactorkit archive erase %s)',
+                    found, listed, CASE WHEN found > 10 THEN ', ...' ELSE '' END, again);
             END IF;
             END IF;
         END IF;
@@ -590,6 +632,25 @@ CREATE TABLE IF NOT EXISTS archive.patients_past (
     source_id integer NOT NULL,
     target_id integer NOT NULL,
     PRIMARY KEY (turn, source_id)
+);
+
+-- People who were erased: both ids, when, by whom and why, how many rows, and no value of theirs. Their ids are
+-- never given to anybody else either, and whoever is found under one of them stops Up and Down.
+CREATE TABLE IF NOT EXISTS archive.patients_tombstones (
+    tombstone integer PRIMARY KEY,
+    erasure integer NOT NULL,
+    source_id integer NOT NULL,
+    target_id integer,
+    kind text NOT NULL CHECK (kind IN ('subject', 'native', 'past', 'none')),
+    turn integer NOT NULL,
+    version bigint NOT NULL,
+    at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    run_by text NOT NULL DEFAULT session_user,
+    operator text NOT NULL CHECK (operator <> ''),
+    approved_by text NOT NULL CHECK (approved_by <> '' AND approved_by <> operator),
+    basis text NOT NULL CHECK (basis <> ''),
+    counts jsonb NOT NULL
 );
 
 -- Every decision in which a value, or a row, gave way: where, by which rule, and both values.
@@ -884,12 +945,14 @@ FROM (
             (SELECT max(ids_after) FROM archive.patients_turns),
             (SELECT max(target_id) FROM archive.patients_map),
             (SELECT max(refactorkit_target_id) FROM archive.patients_withheld_patients),
+            (SELECT max(target_id) FROM archive.patients_tombstones),
             (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM public.users_id_seq),
             (SELECT max(id) FROM public.users)
         ) AS target,
         greatest(
             (SELECT max(ids_after) FROM archive.patients_turns),
             (SELECT max(source_id) FROM archive.patients_map),
+            (SELECT max(source_id) FROM archive.patients_tombstones),
             (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM public.patients_id_seq),
             (SELECT max(id) FROM public.patients)
         ) AS source
@@ -1437,9 +1500,11 @@ SET user_id = m.target_id
 FROM archive.patients_map AS m
 WHERE l.user_id = m.source_id AND m.renumbered;
 
+-- With whom each row belonged to: the row itself may be deleted before that person is erased.
 CREATE TABLE IF NOT EXISTS archive.patients_kept_assessments (
     turn integer NOT NULL,
     id integer NOT NULL,
+    refactorkit_target_id integer,
     is_self_reported boolean,
     source text,
     notes text,
@@ -1773,6 +1838,7 @@ DECLARE
     found bigint;
     reach numeric;
     listed text;
+    again text;
 BEGIN
     -- The columns are as the mapping knows them. A column that someone added is carried along; it must
     -- be able to be empty where rows are made.
@@ -2229,20 +2295,20 @@ BEGIN
             UNION ALL
             SELECT format('%s is there, and is not a table of this refactor', c.oid::regclass)
             FROM pg_class AS c
-            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
+            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
                 AND (c.relkind <> 'r' OR c.relrowsecurity OR c.relhasrules OR EXISTS (
                     SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent)))
             UNION ALL
             SELECT format('trigger %I on %s, which is the archive''s own', t.tgname, t.tgrelid::regclass)
             FROM pg_trigger AS t
             WHERE NOT t.tgisinternal
-                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
+                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
         );
     END IF;
 
     IF cardinality(refusals) = 0 THEN
         SELECT string_agg(t, ', ') INTO listed
-        FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments']) AS t
+        FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_tombstones', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments']) AS t
         WHERE to_regclass(t) IS NULL;
         IF listed IS NOT NULL THEN
             refusals := refusals || format('%s is not there: Up did not make this database, or the archive was tampered with', listed);
@@ -2259,6 +2325,47 @@ BEGIN
         WHERE m.source_id IS NULL OR s.id IS NULL;
         IF found > 0 THEN
             refusals := refusals || format('%s rows of archive.patients and archive.patients_map have no counterpart: the archive was edited', found);
+        END IF;
+        -- Who was erased stays erased: an id of theirs that is in use is a restored backup, or was typed in.
+        SELECT count(*), string_agg(format('%s %s', x.table_name, x.row_id), ', ' ORDER BY x.n) FILTER (WHERE x.n <= 10),
+            string_agg(DISTINCT x.source_id, ', ') FILTER (WHERE x.n <= 10)
+        INTO found, listed, again
+        FROM (
+            SELECT y.table_name, y.row_id, y.source_id,
+                row_number() OVER (ORDER BY length(y.source_id), y.source_id, y.table_name, y.row_id) AS n
+            FROM (
+                SELECT 'archive.patients_map', x.source_id::text, d.source_id::text
+                FROM archive.patients_tombstones AS d
+                JOIN archive.patients_map AS x ON x.source_id = d.source_id
+                UNION
+                SELECT 'archive.patients_map', x.source_id::text, d.source_id::text
+                FROM archive.patients_tombstones AS d
+                JOIN archive.patients_map AS x ON x.target_id = d.target_id
+                UNION
+                SELECT 'archive.patients_kept_users', x.id::text, d.source_id::text
+                FROM archive.patients_tombstones AS d
+                JOIN archive.patients_kept_users AS x ON x.id = d.target_id
+                UNION
+                SELECT 'archive.patients_withheld_patients', x.id::text, d.source_id::text
+                FROM archive.patients_tombstones AS d
+                JOIN archive.patients_withheld_patients AS x ON x.id = d.source_id
+                UNION
+                SELECT 'archive.patients_withheld_patients', x.id::text, d.source_id::text
+                FROM archive.patients_tombstones AS d
+                JOIN archive.patients_withheld_patients AS x ON x.refactorkit_target_id = d.target_id
+                UNION
+                SELECT 'archive.patients', x.id::text, d.source_id::text
+                FROM archive.patients_tombstones AS d
+                JOIN archive.patients AS x ON x.id = d.source_id
+                UNION
+                SELECT 'public.users', x.id::text, d.source_id::text
+                FROM archive.patients_tombstones AS d
+                JOIN public.users AS x ON x.id = d.target_id
+            ) AS y (table_name, row_id, source_id)
+        ) AS x;
+        IF found > 0 THEN
+            refusals := refusals || format('%s rows are of people who were erased: %s%s; erase them again (refactorkit archive erase %s)',
+                found, listed, CASE WHEN found > 10 THEN ', ...' ELSE '' END, again);
         END IF;
         -- Whose owner is gone needs a custodian: an existing native, named by the operator.
         SELECT count(*), string_agg(x.id::text, ', ' ORDER BY x.id) FILTER (WHERE x.n <= 10) INTO found, listed
@@ -2335,10 +2442,12 @@ CROSS JOIN (
         greatest(
             (SELECT max(ids_after) FROM archive.patients_turns),
             (SELECT max(target_id) FROM archive.patients_map),
+            (SELECT max(target_id) FROM archive.patients_tombstones),
             (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM public.users_id_seq),
             (SELECT max(id) FROM public.users)
         ) AS target,
         greatest(
+            (SELECT max(source_id) FROM archive.patients_tombstones),
             (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM archive.patients_id_seq),
             (SELECT max(id) FROM archive.patients)
         ) AS source
@@ -2439,6 +2548,7 @@ FROM (
         NOT EXISTS (SELECT FROM archive.patients_map AS o WHERE o.source_id = t.id)
             AND NOT EXISTS (SELECT FROM archive.patients_withheld_patients AS o WHERE o.id = t.id)
             AND NOT EXISTS (SELECT FROM archive.patients_past AS o WHERE o.source_id = t.id)
+            AND NOT EXISTS (SELECT FROM archive.patients_tombstones AS o WHERE o.source_id = t.id)
             AND NOT EXISTS (
                 SELECT FROM archive.patients_turns AS up
                 LEFT JOIN archive.patients_turns AS down ON down.turn = up.turn - 1
@@ -2626,8 +2736,8 @@ END
 $kept$;
 -- +goose StatementEnd
 
-INSERT INTO archive.patients_kept_assessments (turn, id, is_self_reported, source, notes)
-SELECT (SELECT max(turn) FROM archive.patients_turns), l.id, l.is_self_reported, l.source, l.notes
+INSERT INTO archive.patients_kept_assessments (turn, id, refactorkit_target_id, is_self_reported, source, notes)
+SELECT (SELECT max(turn) FROM archive.patients_turns), l.id, l.user_id, l.is_self_reported, l.source, l.notes
 FROM public.assessments AS l
 WHERE record_image_ne(
     ROW(l.is_self_reported, l.source, l.notes),

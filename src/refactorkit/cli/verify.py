@@ -65,6 +65,8 @@ def _refactor(console: Console, found: Verification, *, allow_edits: bool) -> No
             console.print(f"  {d.table} id {d.row_id or '-'} {d.column or '(row)'}: {d.what}")
         if outcome.differences > len(outcome.listed):
             console.print(f"  and {outcome.differences - len(outcome.listed):,} more: --limit")
+    if found.erased:
+        console.print(f"{found.erased:,} people were erased: neither verified nor missing.")
     without = ", ".join(f"{name} {count:,}" for name, count in found.unmapped.items() if count)
     if without:
         console.print(f"Values without an image, which come back as they were: {without}.")

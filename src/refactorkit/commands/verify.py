@@ -9,10 +9,11 @@ import structlog
 
 from refactorkit.commands.verdict import Verdict
 from refactorkit.errors import NOTHING_CHANGED, RefusedError
-from refactorkit.mapping.verification import checks, unmapped_query
+from refactorkit.mapping.verification import checks, erased_query, unmapped_query
 from refactorkit.postgres import server_errors
 from refactorkit.postgres.connection import Connection, connected
 from refactorkit.postgres.dsn import Dsn
+from refactorkit.postgres.erasure_places import found_places
 from refactorkit.postgres.refactors import Turn, last_turns
 from refactorkit.postgres.verification import Outcome, run_check, snapshot
 
@@ -42,11 +43,13 @@ class Verification:
         turn: its last Up or Down.
         outcomes: one for each check; empty where the mapping could not be read.
         unmapped: values without a forward image, by source column: no difference.
+        erased: people who were erased, and so are neither verified nor missing.
     """
 
     turn: Turn
     outcomes: tuple[Outcome, ...]
     unmapped: dict[str, int]
+    erased: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +115,7 @@ def document(result: VerifyResult) -> dict[str, Any]:
                 "at": found.turn.at.isoformat(),
                 "counts": found.turn.counts,
                 "values_without_image": found.unmapped,
+                "erased": found.erased,
                 "checks": [
                     {
                         "name": outcome.name,
@@ -142,12 +146,16 @@ def _verify(
     if turn.mapping is None:
         return Verification(turn=turn, outcomes=(), unmapped={})
     outcomes = []
-    for check in checks(turn.mapping, turn.direction):
+    found = found_places(connection, turn.mapping, turn.direction)
+    for check in checks(turn.mapping, turn.direction, found.places):
         report(check.name)
         outcomes.append(run_check(connection, check, limit=request.limit))
     query = unmapped_query(turn.mapping, turn.direction)
     unmapped: dict[str, int] = dict(connection.execute(query.encode()).fetchall()) if query else {}
-    return Verification(turn=turn, outcomes=tuple(outcomes), unmapped=unmapped)
+    row = connection.execute(erased_query(turn.mapping).encode()).fetchone()
+    return Verification(
+        turn=turn, outcomes=tuple(outcomes), unmapped=unmapped, erased=row[0] if row else 0
+    )
 
 
 def _verdict(found: tuple[Verification, ...], *, allow_edits: bool) -> Verdict:

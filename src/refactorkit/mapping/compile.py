@@ -11,10 +11,12 @@ from typing import Any
 import jinja2
 
 from refactorkit.mapping import codecs
+from refactorkit.mapping.erasure import erased_again
 from refactorkit.mapping.expressions import Expressions
 from refactorkit.mapping.guards import down_guards, up_guards
 from refactorkit.mapping.model import Columns, Definition, Dependant, Mapping
 from refactorkit.mapping.sql import identifier, literal
+from refactorkit.migrations.model import Direction
 
 _INTEGERS = {
     "integer": ("int4range", "int4multirange", 2**31 - 1),
@@ -66,6 +68,7 @@ def environment(mapping: Mapping) -> jinja2.Environment:
         "forward": lambda column, target, alias: codecs.forward(mapping, column, target, alias),
         "back": lambda column, alias: codecs.back(mapping, column, alias),
         "changed_defaults": _changed_defaults,
+        "erased_again": lambda after: erased_again(mapping, Direction(after)),
         "returning": lambda dependant: _returning(mapping, dependant),
         "id_type": id_type,
         "id_range": id_range,

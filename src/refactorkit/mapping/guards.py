@@ -7,7 +7,7 @@ from refactorkit.mapping.model import Columns, Definition, Mapping
 from refactorkit.mapping.sql import identifier as q
 from refactorkit.migrations.model import Direction
 
-KEPT_TABLES = ("turns", "map", "past", "decisions", "triggers", "indexes")
+KEPT_TABLES = ("turns", "map", "past", "tombstones", "decisions", "triggers", "indexes")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,12 @@ the same person before is what ``drill`` shows); the fingerprints are 64 bits wi
 against accidents, not against people.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from refactorkit.mapping.compile import environment
+from refactorkit.mapping.erasure import Place, places, union
 from refactorkit.mapping.model import Mapping
 from refactorkit.migrations.model import Direction
 
@@ -31,8 +33,14 @@ class Check:
     is_edit: bool = False
 
 
-def checks(mapping: Mapping, after: Direction) -> tuple[Check, ...]:
-    """Return the checks for a database whose last turn of this refactor was ``after``."""
+def checks(mapping: Mapping, after: Direction, found: Iterable[Place] = ()) -> tuple[Check, ...]:
+    """Return the checks for a database whose last turn of this refactor was ``after``.
+
+    Args:
+        mapping: what the refactor ran with.
+        after: the direction of that turn.
+        found: other tables of the archive that may hold rows of a person.
+    """
     last_down = f"(SELECT max(turn) FROM archive.{mapping.name}_turns WHERE direction = 'down')"
     q = _queries(mapping, last_down=last_down)
     name, source, target = mapping.name, mapping.source, mapping.target
@@ -91,7 +99,14 @@ def checks(mapping: Mapping, after: Direction) -> tuple[Check, ...]:
                 differences=q.link_rows(link.table, link.key, column, *owner),
             )
         )
+    everywhere = union(mapping, (*places(mapping, after), *found))
     made += [
+        Check(
+            name="erased people stay away",
+            rows=f"SELECT count(*) FROM archive.{name}_tombstones",
+            differences=f"SELECT x.a, x.b, '', 'is of an erased person: archive erase ' || x.c"
+            f" FROM (\n{everywhere}\n) AS x (a, b, c)",
+        ),
         Check(name="sequences", rows="SELECT 2", differences=q.sequences(schema)),
         Check(
             name="triggers",
@@ -110,6 +125,11 @@ def checks(mapping: Mapping, after: Direction) -> tuple[Check, ...]:
         ),
     ]
     return tuple(made)
+
+
+def erased_query(mapping: Mapping) -> str:
+    """Return a query of the number of people who were erased, each counted once."""
+    return f"SELECT count(DISTINCT source_id) FROM archive.{mapping.name}_tombstones"
 
 
 def unmapped_query(mapping: Mapping, after: Direction) -> str | None:

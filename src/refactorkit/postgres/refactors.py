@@ -37,8 +37,8 @@ class Turn:
     mapping: Mapping | None
 
 
-def last_turns(connection: Connection) -> tuple[Turn, ...]:
-    """Return the last turn of every refactor that left a log in schema archive, by name."""
+def names(connection: Connection) -> tuple[str, ...]:
+    """Return the names of the refactors that left a log in schema archive, in order."""
     found = connection.execute(
         "SELECT c.relname FROM pg_catalog.pg_class AS c"
         " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
@@ -47,16 +47,22 @@ def last_turns(connection: Connection) -> tuple[Turn, ...]:
         " WHERE a.attrelid = c.oid AND a.attnum > 0) @> %s ORDER BY 1",
         (list(_TURN_COLUMNS),),
     ).fetchall()
-    turns = (_last_turn(connection, table) for (table,) in found)
+    return tuple(table.removesuffix("_turns") for (table,) in found)
+
+
+def last_turns(connection: Connection) -> tuple[Turn, ...]:
+    """Return the last turn of every refactor that left a log in schema archive, by name."""
+    turns = (last_turn(connection, name) for name in names(connection))
     return tuple(turn for turn in turns if turn is not None)
 
 
-def _last_turn(connection: Connection, table: str) -> Turn | None:
+def last_turn(connection: Connection, name: str) -> Turn | None:
+    """Return the last turn of one refactor; None where it has none."""
     row: Any = connection.execute(
         sql.SQL(
             "SELECT turn, direction, at, mapping::text, structure_hash, counts FROM {}"
             " ORDER BY turn DESC LIMIT 1"
-        ).format(sql.Identifier("archive", table))
+        ).format(sql.Identifier("archive", f"{name}_turns"))
     ).fetchone()
     if row is None:
         return None
@@ -68,7 +74,7 @@ def _last_turn(connection: Connection, table: str) -> Turn | None:
     if mapping is not None and structure_hash(mapping) != stored_hash:
         mapping = None
     return Turn(
-        name=table.removesuffix("_turns"),
+        name=name,
         number=number,
         direction=Direction(direction),
         at=at,

@@ -96,6 +96,7 @@ class _Down:
             withheld_assessments=self.before.withheld_assessments,
         )
         self.ten = World(version=10, complement=self.after, used=self.eleven.used)
+        self.ten.past = self.eleven.past
         self.ten.tables["clinics"] = self.eleven["clinics"]
 
     def user(self, pair: Pair) -> Row | None:
@@ -108,6 +109,7 @@ class _Down:
                 self.ten.decide("patients", patient_id, "", kept=None, lost=None)
             user = self.user(pair)
             if user is None:
+                self.ten.past.add((patient_id, pair.user))
                 continue
             if is_deleted(user):
                 self.after.withheld[patient_id] = Withheld(

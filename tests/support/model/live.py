@@ -13,6 +13,9 @@ from psycopg.types.string import TextLoader
 
 from refactorkit.migrations.files import read_folder
 from refactorkit.migrations.model import Direction
+from refactorkit.postgres import erasure
+from refactorkit.postgres.erasure import Authority
+from refactorkit.postgres.refactors import last_turn
 from tests.support.chain import SQL
 from tests.support.model.columns import TABLES, Row, Value
 from tests.support.model.world import Decision, Key, Table, World
@@ -83,6 +86,15 @@ class Live:
             for text in texts:
                 self.connection.execute(text.encode())
             return str(self.value("SELECT now()"))
+
+    def erase(self, patient_id: int) -> None:
+        """Erase a person as `archive erase` does."""
+        authority = Authority(basis="a ticket", approved_by="somebody", operator="else")
+        turn = last_turn(self.connection, "patients")
+        assert turn is not None
+        assert turn.mapping is not None
+        with self.connection.transaction():
+            erasure.erase(self.connection, turn, turn.mapping, patient_id, authority)
 
     def load(self, world: World) -> None:
         """Fill an empty database with the world's rows."""

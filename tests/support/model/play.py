@@ -5,11 +5,13 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
+from refactorkit.errors import RefusedError
 from tests.support.model.columns import TABLES, Row
 from tests.support.model.down import Settings, down, may_be_custodian, needs_custodian
+from tests.support.model.erase import erase, ids_of
 from tests.support.model.live import Live
 from tests.support.model.up import up
-from tests.support.model.world import Key, Table, World
+from tests.support.model.world import Key, RestrictedError, Table, World
 
 REFUSED = "RK001"
 
@@ -61,6 +63,24 @@ class Play:
         self.note(f"DELETE {table} {key}")
         self.world.remove(table, key)
         self.live.delete(table, key)
+
+    def erase(self, patient_id: int) -> bool:
+        """Erase a person, here and there; False where the account has patients of other people."""
+        self.note(f"ERASE {patient_id}")
+        patients, users = ids_of(self.world, patient_id)
+        for table, ids in (("patients", patients), ("users", users)):
+            self._met[table] |= {key for key in ids if isinstance(key, int)}
+            self.world.used[table] |= {key for key in ids if isinstance(key, int)}
+        try:
+            erase(self.world, patient_id)
+        except RestrictedError:
+            with pytest.raises(RefusedError, match="belong to the person's account"):
+                self.live.erase(patient_id)
+            self.compare()
+            return False
+        self.live.erase(patient_id)
+        self.compare()
+        return True
 
     def compare(self) -> None:
         """Hold every row of every table to the model's."""

@@ -45,6 +45,7 @@ class _Up:
             },
         )
         self.eleven = World(version=11, complement=self.after, used=self.ten.used)
+        self.eleven.past = self.ten.past
         self.eleven.tables = {
             "users": {},
             "assessments": {},
@@ -65,15 +66,20 @@ class _Up:
             assert isinstance(patient_id, int)
             pair = self.before.pairs.get(patient_id)
             # A native who deleted the account, but whose patient someone else took over.
-            if pair is None or (pair.native and pair.user not in self.ten["users"]):
+            if pair is not None and pair.native and pair.user not in self.ten["users"]:
+                self.eleven.past.add((patient_id, pair.user))
+                pair = None
+            if pair is None:
                 pair = Pair(user=new_user_id(patient_id), native=False)
                 self.before.kept_users.pop(pair.user, None)
             self.after.pairs[patient_id] = pair
-        for patient_id in self.before.pairs:
+        for patient_id, pair in self.before.pairs.items():
             if patient_id not in self.ten["patients"]:
+                self.eleven.past.add((patient_id, pair.user))
                 self.eleven.decide("patients", patient_id, "", kept=None, lost=None)
         for patient_id, withheld in self.before.withheld.items():
             if withheld.pair.native and withheld.pair.user not in self.ten["users"]:
+                self.eleven.past.add((patient_id, withheld.pair.user))
                 continue
             self.after.pairs[patient_id] = withheld.pair
             self.after.patients[patient_id] = withheld.row

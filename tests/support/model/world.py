@@ -84,6 +84,9 @@ class World:
         default_factory=lambda: {"users": set(), "patients": set()}, repr=False
     )
 
+    # Patients and users who were pairs once: the archive knows that they are the same person.
+    past: set[tuple[int, int]] = field(default_factory=set, repr=False)
+
     # What gave way in the turn that made this world.
     decisions: set[Decision] = field(default_factory=set, repr=False)
 
@@ -95,6 +98,7 @@ class World:
             tables={name: _copied(table) for name, table in self.tables.items()},
             complement=Complement(**kept),
             used={name: set(ids) for name, ids in self.used.items()},
+            past=set(self.past),
         )
 
     def __getitem__(self, table: str) -> Table:
