@@ -12,6 +12,7 @@ from refactorkit.errors import NOTHING_CHANGED, RefusedError
 from refactorkit.mapping.verification import checks, unmapped_query
 from refactorkit.postgres import server_errors
 from refactorkit.postgres.connection import Connection, connected
+from refactorkit.postgres.decisions import DecisionCount, decisions_of, total
 from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.refactors import Turn, last_turns
 from refactorkit.postgres.verification import Outcome, run_check, snapshot
@@ -42,11 +43,15 @@ class Verification:
         turn: its last Up or Down.
         outcomes: one for each check; empty where the mapping could not be read.
         unmapped: values without a forward image, by source column: no difference.
+        decisions: of the last turn, what gave way to what: no difference either.
+        all_decisions: of all turns.
     """
 
     turn: Turn
     outcomes: tuple[Outcome, ...]
     unmapped: dict[str, int]
+    decisions: tuple[DecisionCount, ...] = ()
+    all_decisions: tuple[DecisionCount, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +117,10 @@ def document(result: VerifyResult) -> dict[str, Any]:
                 "at": found.turn.at.isoformat(),
                 "counts": found.turn.counts,
                 "values_without_image": found.unmapped,
+                "decisions": {
+                    "last_turn": _decisions(found.decisions),
+                    "all_turns": _decisions(found.all_decisions),
+                },
                 "checks": [
                     {
                         "name": outcome.name,
@@ -136,18 +145,40 @@ def document(result: VerifyResult) -> dict[str, Any]:
     }
 
 
+def _decisions(found: tuple[DecisionCount, ...]) -> dict[str, Any]:
+    rules = [
+        {"rule": each.rule, "table": each.table, "column": each.column, "count": each.count}
+        for each in found
+    ]
+    return {"count": total(found), "by_rule": rules}
+
+
 def _verify(
     connection: Connection, turn: Turn, request: VerifyRequest, report: Callable[[str], None]
 ) -> Verification:
+    decisions = decisions_of(connection, turn.name, turn=turn.number)
+    all_decisions = decisions_of(connection, turn.name)
     if turn.mapping is None:
-        return Verification(turn=turn, outcomes=(), unmapped={})
+        return Verification(
+            turn=turn,
+            outcomes=(),
+            unmapped={},
+            decisions=decisions,
+            all_decisions=all_decisions,
+        )
     outcomes = []
     for check in checks(turn.mapping, turn.direction):
         report(check.name)
         outcomes.append(run_check(connection, check, limit=request.limit))
     query = unmapped_query(turn.mapping, turn.direction)
     unmapped: dict[str, int] = dict(connection.execute(query.encode()).fetchall()) if query else {}
-    return Verification(turn=turn, outcomes=tuple(outcomes), unmapped=unmapped)
+    return Verification(
+        turn=turn,
+        outcomes=tuple(outcomes),
+        unmapped=unmapped,
+        decisions=decisions,
+        all_decisions=all_decisions,
+    )
 
 
 def _verdict(found: tuple[Verification, ...], *, allow_edits: bool) -> Verdict:
