@@ -1,11 +1,12 @@
 """verify --rollback: every figure is what Down then does, and every refusal is Down's own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
 
 from tests.integration.test_refactor_guards import DOWN
+from tests.support.databases import Databases
 from tests.support.metered import ForetoldOtherwiseError, MeteredLive, foretell
 from tests.support.model.live import Fault
 from tests.support.model.play import Play
@@ -50,9 +51,20 @@ FAULTS = {
 }
 
 
+@pytest.fixture(scope="module")
+def at_11(databases: Databases) -> Iterator[psycopg.Connection]:
+    """A database at version 11, for tests that leave nothing in it."""
+    url = databases.create(11)
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield connection
+    databases.drop(url)
+
+
 @pytest.fixture
-def db(database_at_10: str, connect: Connect) -> psycopg.Connection:
-    return connect(database_at_10)
+def db(at_11: psycopg.Connection) -> Iterator[psycopg.Connection]:
+    """The same in a transaction that is rolled back."""
+    with at_11.transaction(force_rollback=True):
+        yield at_11
 
 
 def test_the_story_goes_as_foretold(make_database: MakeDatabase, connect: Connect) -> None:
@@ -83,9 +95,8 @@ REFUSED = {name: case for name, case in DOWN.items() if name != "another mapping
 
 @pytest.mark.parametrize(("plant", "sentence"), REFUSED.values(), ids=REFUSED)
 def test_what_down_refuses_is_foretold_in_its_words(
-    make_database: MakeDatabase, connect: Connect, plant: str, sentence: str
+    db: psycopg.Connection, plant: str, sentence: str
 ) -> None:
-    db = connect(make_database(11))
     db.execute(plant.encode())
     told = foretell(db, {})
     with pytest.raises(psycopg.Error, match=sentence) as refused:

@@ -1,10 +1,12 @@
 """A database under test whose every Down is measured first, and compared with what was foretold."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from refactorkit.postgres.refactors import last_turns
 from refactorkit.postgres.rollback import Measured, measure
@@ -23,10 +25,19 @@ class ForetoldOtherwiseError(AssertionError):
 def foretell(connection: psycopg.Connection, settings: Mapping[str, str]) -> Measured:
     """Measure what Down of the only refactor would do; settings are without `refactorkit.`."""
     given = {f"refactorkit.{name}": value for name, value in settings.items()}
-    with snapshot(connection, pin_times=False):
+    idle = connection.info.transaction_status == TransactionStatus.IDLE
+    with snapshot(connection, pin_times=False) if idle else _savepoint(connection):
         (turn,) = last_turns(connection)
         assert turn.mapping is not None
         return measure(connection, turn.mapping, settings=given)
+
+
+@contextmanager
+def _savepoint(connection: psycopg.Connection) -> Iterator[None]:
+    """Stand in for the snapshot within a test's own transaction; no setting outlives it."""
+    with connection.transaction(force_rollback=True):
+        connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+        yield
 
 
 class MeteredLive(Live):
