@@ -1,11 +1,16 @@
 """verify --rollback: every figure is what Down then does, and every refusal is Down's own."""
 
+import re
 from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
 
+from refactorkit.mapping.guards import DOWN_ACCEPTABLE
+from refactorkit.mapping.load import load_mapping
+from refactorkit.mapping.rollback import RollbackQueries
 from tests.integration.test_refactor_guards import DOWN
+from tests.support.chain import SQL
 from tests.support.databases import Databases
 from tests.support.metered import ForetoldOtherwiseError, MeteredLive, foretell
 from tests.support.model.live import Fault
@@ -107,3 +112,9 @@ def test_what_down_refuses_is_foretold_in_its_words(
     for refusal in told.refusals:
         said = refusal.text.partition("(--accept ")[2].rstrip(")") or None
         assert said in (refusal.accept, None)
+
+
+def test_every_guard_of_down_that_has_a_name_is_asked_by_it() -> None:
+    mapping = load_mapping(SQL.parent / "archive" / "patients.toml")
+    named = re.findall(r"'(\w+)' (?:<> ALL|= ANY) \(accepted\)", RollbackQueries(mapping).guards)
+    assert set(named) == set(DOWN_ACCEPTABLE)

@@ -155,6 +155,11 @@ UNKNOWN = {
         " RETURN true; ALTER TABLE archive.patients ADD CONSTRAINT mine CHECK (public.f(id))",
         "mine of archive.patients",
     ),
+    "a check that calls what may do anything": (
+        EDIT + "ALTER TABLE archive.patients ADD CONSTRAINT mine CHECK (set_config('a.b', '', true)"
+        " = '' OR pg_sleep(9) IS NULL) NOT VALID",
+        "mine of archive.patients",
+    ),
     "a check of a default that Down gives": (
         SIGN_UP + "ALTER TABLE archive.patients ADD COLUMN x integer DEFAULT 1;"
         " ALTER TABLE archive.patients ADD CONSTRAINT mine CHECK (x = 1)",

@@ -148,6 +148,7 @@ def _refactor(console: Console, found: Verification, *, allow_edits: bool) -> No
         console.print(
             "Its mapping is of another version of refactorkit: nothing could be checked with this."
         )
+        _decisions(console, found.decisions, found.all_decisions)
         return
     rows = table("check", "rows", "differences", "")
     for outcome in found.outcomes:

@@ -1,7 +1,8 @@
 """Constraints that the rows which Down writes would break: found by asking them beforehand.
 
 A constraint's expression is the server's own text of it. It is evaluated on the rows as Down would
-write them, in a read-only transaction. What calls functions of somebody's own is not called here.
+write them, in a read-only transaction. What calls functions of somebody's own, or volatile ones, is
+not called here: whoever owns the table could have any of them run by whoever looks.
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ _COLUMNS = """
     WHERE a.attrelid = pg_catalog.to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped
     ORDER BY a.attnum
 """
-# `foreign`: it rests on more than the table itself, such as a function that somebody made.
+# The last column: it rests on a function that somebody made, or on one that does something.
 _CHECKS = """
     SELECT c.conname::text, pg_catalog.pg_get_expr(c.conbin, c.conrelid),
         ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute AS a
@@ -28,6 +29,9 @@ _CHECKS = """
         EXISTS (SELECT FROM pg_catalog.pg_depend AS d
             WHERE d.classid = 'pg_catalog.pg_constraint'::regclass AND d.objid = c.oid
                 AND d.refclassid <> 'pg_catalog.pg_class'::regclass)
+            OR EXISTS (SELECT FROM pg_catalog.regexp_matches(
+                    c.conbin::text, ':(?:op)?funcid ([0-9]+)', 'g') AS called (id)
+                JOIN pg_catalog.pg_proc AS p ON p.oid = called.id[1]::oid AND p.provolatile = 'v')
     FROM pg_catalog.pg_constraint AS c
     WHERE c.contype = 'c' AND c.conrelid = pg_catalog.to_regclass(%s)
         AND coalesce((pg_catalog.to_jsonb(c) ->> 'conenforced')::boolean, true)
