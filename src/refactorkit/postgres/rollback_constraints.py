@@ -9,10 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
+import structlog
 from psycopg import sql
+from psycopg.rows import TupleRow
 
 from refactorkit.mapping.rollback import RollbackQueries
 from refactorkit.postgres.connection import Connection
+
+_log = structlog.get_logger()
 
 _COLUMNS = """
     SELECT a.attname::text, pg_catalog.quote_ident(a.attname), a.attgenerated <> '', a.atthasdef
@@ -255,27 +260,38 @@ class _Asker:
         )
 
     def _count(self, table: str, rows: str, checks: list[_Check]) -> None:
+        """Count the rows that break each check; one that cannot be asked is told by itself."""
         if not checks:
             return
         counts = sql.SQL(", ").join(
             sql.SQL("pg_catalog.count(*) FILTER (WHERE NOT (")
-            + sql.SQL(c.expression)
+            + sql.SQL(check.expression)
             + sql.SQL("))")
-            for c in checks
+            for check in checks
         )
-        query = (
-            sql.SQL(rows)
-            + sql.SQL(" SELECT ")
-            + counts
-            + sql.SQL(" FROM written AS ")
-            + _alias(table)
-        )
-        (found,) = self._connection.execute(query).fetchall()
-        self.broken += [
-            Obstacle(table=table, constraint=check.name, column="", rows=count)
-            for check, count in zip(checks, found, strict=True)
-            if count
-        ]
+        query = sql.SQL(rows) + sql.SQL(" SELECT ") + counts
+        query += sql.SQL(" FROM written AS ") + _alias(table)
+        found = self._asked(query)
+        if found is not None:
+            self.broken += [
+                Obstacle(table=table, constraint=check.name, column="", rows=count)
+                for check, count in zip(checks, found, strict=True)
+                if count
+            ]
+        elif len(checks) == 1:
+            self._not_asked(checks[0].name, table)
+        else:
+            for check in checks:
+                self._count(table, rows, [check])
+
+    def _asked(self, query: sql.Composed) -> TupleRow | None:
+        """Return the query's row; None where the constraint's own text fails on a row."""
+        try:
+            with self._connection.transaction():
+                return self._connection.execute(query).fetchone()
+        except (psycopg.ProgrammingError, psycopg.DataError) as error:
+            _log.debug("constraint.not_asked", sqlstate=error.sqlstate)
+            return None
 
     def _count_duplicates(
         self,
@@ -302,9 +318,11 @@ class _Asker:
             + sql.SQL(", ").join(keys)
             + sql.SQL(" HAVING pg_catalog.count(*) > 1) AS same")
         )
-        ((count,),) = self._connection.execute(query).fetchall()
-        if count:
-            self.broken.append(Obstacle(table=table, constraint=name, column="", rows=count))
+        found = self._asked(query)
+        if found is None:
+            self._not_asked(name, table)
+        elif found[0]:
+            self.broken.append(Obstacle(table=table, constraint=name, column="", rows=found[0]))
 
 
 def _alias(table: str) -> sql.Identifier:
