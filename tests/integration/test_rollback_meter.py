@@ -13,6 +13,7 @@ from tests.integration.test_refactor_guards import DOWN
 from tests.support.chain import SQL
 from tests.support.databases import Databases
 from tests.support.metered import ForetoldOtherwiseError, MeteredLive, foretell
+from tests.support.model.dressed import play_dressed
 from tests.support.model.live import Fault
 from tests.support.model.play import Play
 from tests.support.model.scenario import play
@@ -83,6 +84,15 @@ def test_the_story_goes_as_foretold(make_database: MakeDatabase, connect: Connec
                  "leaving", "cleared", "kept_subjects", "kept_natives"):  # fmt: skip
         assert any(getattr(figures, name) for figures in whole), name
     assert len({each.rule for told in live.measured for each in told.decisions}) >= 6
+
+
+def test_a_story_of_what_people_added_goes_as_foretold_too(
+    make_database: MakeDatabase, connect: Connect
+) -> None:
+    url = make_database(10)
+    live = MeteredLive(connect(url))
+    play_dressed(Play(live), url)
+    assert all(told.sentence is None and told.figures for told in live.measured)
 
 
 @pytest.mark.parametrize(("old", "new"), FAULTS.values(), ids=FAULTS)
