@@ -13,7 +13,8 @@ from refactorkit.mapping.model import Mapping
 from refactorkit.mapping.sql import identifier as q
 from refactorkit.migrations.parser import parse
 from refactorkit.postgres.refactors import last_turns
-from refactorkit.postgres.rollback import Measured, measure
+from refactorkit.postgres.rollback import measure
+from refactorkit.postgres.rollback_figures import Measured
 from refactorkit.postgres.verification import snapshot
 from tests.integration.compile_stories import STORIES
 

@@ -9,7 +9,8 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from refactorkit.postgres.refactors import last_turns
-from refactorkit.postgres.rollback import Measured, measure
+from refactorkit.postgres.rollback import measure
+from refactorkit.postgres.rollback_figures import Measured
 from refactorkit.postgres.verification import snapshot
 from tests.support.model.columns import CARRIED, Row
 from tests.support.model.live import Fault, Live

@@ -6,7 +6,7 @@ from refactorkit.cli.render import table
 from refactorkit.commands.verdict import Verdict
 from refactorkit.commands.verify_rollback import Forecast, RollbackResult
 from refactorkit.postgres.decisions import DecisionCount, total
-from refactorkit.postgres.rollback import Figures, Refusal
+from refactorkit.postgres.rollback_figures import Figures, Refusal
 
 _WORDS = {
     Verdict.PASS: "PASS: nothing is known that would stop Down.",

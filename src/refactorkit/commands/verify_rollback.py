@@ -20,7 +20,8 @@ from refactorkit.postgres.connection import Connection, connected, fetch_value
 from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.history import TableName, VersionTable
 from refactorkit.postgres.refactors import Turn, last_turns
-from refactorkit.postgres.rollback import Measured, measure
+from refactorkit.postgres.rollback import measure
+from refactorkit.postgres.rollback_figures import Measured
 from refactorkit.postgres.verification import snapshot
 
 _log = structlog.get_logger()

@@ -11,6 +11,7 @@ from typing import Any
 
 from refactorkit.mapping import codecs
 from refactorkit.mapping.compile import environment
+from refactorkit.mapping.expressions import Expressions
 from refactorkit.mapping.guards import DOWN_ACCEPTABLE
 from refactorkit.mapping.model import Link, Mapping
 
@@ -61,6 +62,9 @@ class RollbackQueries:
         new_tables: table and a query of its number of rows.
         keepers: the archive's tables that take whole rows, each with the table they come from.
         source, target: the tables that Down writes, with schemas.
+        source_columns: the source's, as the mapping knows them.
+        native_source_columns: of these, what Down fills for a native; others get their default.
+        native_columns: the target columns that Down may change in natives.
     """
 
     def __init__(self, mapping: Mapping) -> None:
@@ -99,6 +103,10 @@ class RollbackQueries:
         )
         self.new_tables = tuple((each.table, str(q.table_figures(each))) for each in mapping.table)
         self.keepers = _keepers(mapping)
+        expressions = Expressions(mapping)
+        self.source_columns = tuple(mapping.source.columns)
+        self.native_source_columns = tuple(expressions.native_source_columns)
+        self.native_columns = tuple(expressions.native_columns)
         self.source = f"archive.{mapping.source.table}"
         self.target = f"public.{mapping.target.table}"
 
@@ -123,23 +131,6 @@ class RollbackQueries:
             others: its columns beside the one that names the person, quoted by the server.
         """
         return str(self._q.written_links(self._link(table), list(others)))
-
-    @property
-    def source_columns(self) -> tuple[str, ...]:
-        """The source columns that the mapping knows."""
-        return tuple(self._mapping.source.columns)
-
-    @property
-    def native_source_columns(self) -> tuple[str, ...]:
-        """The source columns that Down fills for a native; others get their default."""
-        found: list[str] = environment(self._mapping).globals["native_source_columns"]  # type: ignore[assignment]
-        return tuple(found)
-
-    @property
-    def native_columns(self) -> tuple[str, ...]:
-        """The target columns that Down may change in natives."""
-        found: list[str] = environment(self._mapping).globals["native_columns"]  # type: ignore[assignment]
-        return tuple(found)
 
     def _link(self, table: str) -> Link:
         return next(link for link in self._mapping.link if link.table == table)

@@ -6,7 +6,7 @@ could not be had is a sentence in ``Measured.unknown``, and never a figure.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import psycopg
 
@@ -15,7 +15,15 @@ from refactorkit.mapping.rollback import RollbackQueries
 from refactorkit.postgres import server_errors
 from refactorkit.postgres.connection import Connection, fetch_value
 from refactorkit.postgres.decisions import DecisionCount
-from refactorkit.postgres.rollback_constraints import Obstacle, Written, broken_constraints
+from refactorkit.postgres.rollback_constraints import Written, broken_constraints
+from refactorkit.postgres.rollback_figures import (
+    DependantFigures,
+    Figures,
+    LinkFigures,
+    Measured,
+    Obstacle,
+    Refusal,
+)
 
 _GUARDS_FOUND = "SELECT pg_catalog.current_setting('refactorkit.refusals')"
 _SET = "SELECT pg_catalog.set_config(%s, %s, true)"
@@ -34,123 +42,6 @@ _UNREADABLE = """
             AND NOT pg_catalog.has_function_privilege(p.oid, 'EXECUTE')
     ) AS needed ORDER BY what
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Refusal:
-    """One thing that Down's guards would refuse.
-
-    Attributes:
-        text: their sentence.
-        accept: the name by which an operator may overrule it, or None.
-    """
-
-    text: str
-    accept: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class LinkFigures:
-    """Rows of a table that points at the source, and stays.
-
-    Attributes:
-        rows: all of them.
-        without_person: those of nobody, which stay so.
-        withheld: those of people who were softly deleted.
-        relinked: those that get another number.
-        kept: those with values that only the new version has.
-    """
-
-    table: str
-    rows: int
-    without_person: int
-    withheld: int
-    relinked: int
-    kept: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class DependantFigures:
-    """Rows of a table that follow their subject into the archive: all, and those that do."""
-
-    table: str
-    rows: int
-    kept: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figures:
-    """What becomes of each row.
-
-    Attributes:
-        pairs: rows of the source in the archive.
-        withheld_soft: of these, left out because they were marked as deleted; the next Up gives
-            them back.
-        withheld_hard: left out because their user is gone.
-        merged: those that come back with an edit; ``merged_columns`` says which columns.
-        reowned: those that go to the custodian.
-        unchanged: those that come back as they were.
-        created: natives who are shown as rows of the source; ``renumbered`` of them get an id that
-            is not their own.
-        leaving: subjects that leave the target.
-        natives: rows of the target that stay.
-        cleared: by column, natives that lose a reference to a row that leaves.
-        kept_subjects: rows of the target that go to the archive as they are, for the next Up.
-        kept_natives: the same of natives, which stay as well.
-        links, dependants: the tables around.
-        new_tables: rows of the tables that only the new version has, which are moved.
-    """
-
-    pairs: int
-    withheld_soft: int
-    withheld_hard: int
-    merged: int
-    merged_columns: Mapping[str, int]
-    reowned: int
-    unchanged: int
-    created: int
-    renumbered: int
-    leaving: int
-    natives: int
-    cleared: Mapping[str, int]
-    kept_subjects: int
-    kept_natives: int
-    links: tuple[LinkFigures, ...]
-    dependants: tuple[DependantFigures, ...]
-    new_tables: Mapping[str, int]
-
-    @property
-    def restored(self) -> int:
-        """Rows of the source that come back."""
-        return self.pairs - self.withheld_soft - self.withheld_hard
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """What Down would do now.
-
-    Attributes:
-        sentence: what Down would say if it refused; None where its guards let it pass.
-        refusals: the parts of it.
-        later: what the guards would say once those are mended or overruled.
-        obstacles: constraints that would stop it later, with an error of the server.
-        unknown: sentences about what could not be found out.
-        figures: None where nothing could be counted.
-        decisions: what would give way to what.
-    """
-
-    sentence: str | None = None
-    refusals: tuple[Refusal, ...] = ()
-    later: tuple[Refusal, ...] = ()
-    obstacles: tuple[Obstacle, ...] = ()
-    unknown: tuple[str, ...] = ()
-    figures: Figures | None = None
-    decisions: tuple[DecisionCount, ...] = field(default=())
-
-    @property
-    def passes(self) -> bool:
-        """Tell whether nothing is known that would stop Down."""
-        return not self.refusals and not self.obstacles
 
 
 def measure(
@@ -212,12 +103,7 @@ def _counted(connection: Connection, queries: RollbackQueries, found: Measured) 
                 return _figures(connection, queries, found)
         except (psycopg.ProgrammingError, psycopg.DataError) as error:
             unknown.append(f"Nothing could be counted: {server_errors.facts(error)}.")
-    return Measured(
-        sentence=found.sentence,
-        refusals=found.refusals,
-        later=found.later,
-        unknown=tuple(unknown),
-    )
+    return replace(found, unknown=tuple(unknown))
 
 
 def _figures(connection: Connection, queries: RollbackQueries, found: Measured) -> Measured:
@@ -277,7 +163,8 @@ def _figures(connection: Connection, queries: RollbackQueries, found: Measured) 
         links=tuple(links),
         dependants=tuple(dependants),
         new_tables={
-            table: fetch_value(connection, _text(query)) for table, query in queries.new_tables
+            table: connection.execute(query.encode()).fetchall()[0][0]
+            for table, query in queries.new_tables
         },
     )
     written = Written(
@@ -287,10 +174,8 @@ def _figures(connection: Connection, queries: RollbackQueries, found: Measured) 
         links={link.table: link.relinked for link in links},
     )
     broken, unknown = broken_constraints(connection, queries, written)
-    return Measured(
-        sentence=found.sentence,
-        refusals=found.refusals,
-        later=found.later,
+    return replace(
+        found,
         obstacles=(*obstacles, *broken),
         unknown=(*found.unknown, *unknown),
         figures=figures,
@@ -379,7 +264,3 @@ def _named(
         names |= dict.fromkeys(set(stays) - set(left), name)
     connection.execute(_SET, ("refactorkit.accept", given))
     return tuple(Refusal(text=text, accept=names.get(text)) for text in refused)
-
-
-def _text(query: str) -> "psycopg.sql.Composed":
-    return psycopg.sql.Composed([psycopg.sql.SQL(query)])

@@ -16,6 +16,7 @@ from psycopg.rows import TupleRow
 
 from refactorkit.mapping.rollback import RollbackQueries
 from refactorkit.postgres.connection import Connection
+from refactorkit.postgres.rollback_figures import Obstacle
 
 _log = structlog.get_logger()
 
@@ -75,33 +76,6 @@ _TYPES = """
         AND l.attgenerated = '' AND (k.atttypid, k.atttypmod) <> (l.atttypid, l.atttypmod)
     ORDER BY 1, 2
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Obstacle:
-    """A constraint that would stop Down.
-
-    Attributes:
-        table: the table with its schema, as the new version has it.
-        constraint: the constraint or unique index.
-        column: the column that names somebody who will not be there; empty otherwise.
-        rows: how many rows break it.
-    """
-
-    table: str
-    constraint: str
-    column: str
-    rows: int
-
-    @property
-    def text(self) -> str:
-        """A sentence."""
-        if self.column:
-            return (
-                f"{self.rows} rows of {self.table} have a {self.column} that names nobody:"
-                f" {self.constraint} would not hold"
-            )
-        return f"{self.rows} rows of {self.table} would break {self.constraint}"
 
 
 @dataclass(frozen=True, kw_only=True)
