@@ -150,6 +150,9 @@ class MeteredLive(Live):
                 row["is_active"] is True and then["is_active"] is False for row, then in stayed
             ),
             "other roles": sum(row["role"] != then["role"] for row, then in stayed),
+            "rights given": sum(
+                row["is_admin"] is True and then["role"] != "admin" for row, then in stayed
+            ),
         }
 
     def _this_turn(self, table: str, label: str) -> list[tuple[str, int]]:
@@ -188,12 +191,9 @@ def figures_of(told: Measured) -> dict[str, object]:
         **{each.table: (each.rows, each.kept) for each in figures.dependants},
         "notification_queue": figures.new_tables["notification_queue"],
         "decisions": rules,
-        "switched off": sum(
-            count
-            for (_, table, column), count in rules.items()
-            if (table, column) == ("users", "is_active")
-        ),
-        "other roles": rules["is_admin was taken away", "users", "role"],
+        "switched off": figures.deactivated,
+        "other roles": figures.rights_taken,
+        "rights given": figures.rights_given,
     }
 
 

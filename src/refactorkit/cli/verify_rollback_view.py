@@ -64,6 +64,9 @@ def _figures(console: Console, figures: Figures) -> None:
     rows.add_row("  kept, because they differ", f"{figures.kept_subjects:,}")
     rows.add_row("natives stay", f"{figures.natives:,}")
     rows.add_row("  kept, because they differ", f"{figures.kept_natives:,}")
+    rows.add_row("  may not log in any more", f"{figures.deactivated:,}")
+    rows.add_row("  lose rights that were taken away", f"{figures.rights_taken:,}")
+    rows.add_row("  do not keep rights that were given", f"{figures.rights_given:,}")
     for column, count in figures.cleared.items():
         rows.add_row(f"  lose their {column}", f"{count:,}")
     for link in figures.links:

@@ -91,6 +91,9 @@ class Figures:
             is not their own.
         leaving: subjects that leave the target.
         natives: rows of the target that stay.
+        deactivated: natives who may log in now, and may not then.
+        rights_taken, rights_given: natives whose flag of rights was taken away or given since: the
+            first lose the role, the second do not get it.
         cleared: by column, natives that lose a reference to a row that leaves.
         kept_subjects: rows of the target that go to the archive as they are, for the next Up.
         kept_natives: the same of natives, which stay as well.
@@ -109,6 +112,9 @@ class Figures:
     renumbered: int
     leaving: int
     natives: int
+    deactivated: int
+    rights_taken: int
+    rights_given: int
     cleared: Mapping[str, int]
     kept_subjects: int
     kept_natives: int
