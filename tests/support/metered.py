@@ -41,6 +41,14 @@ def _savepoint(connection: psycopg.Connection) -> Iterator[None]:
         yield
 
 
+def stopped_by(error: psycopg.Error, told: Measured) -> set[str]:
+    """Return those of the foretold constraints that an error names, be it the server's or Down's."""
+    said = f"{error.diag.message_primary} constraint {error.diag.constraint_name} of"
+    return {
+        each.constraint for each in told.obstacles if f"constraint {each.constraint} of" in said
+    }
+
+
 class MeteredLive(Live):
     """Foretells each Down, runs it, and holds every figure to what it did."""
 
@@ -58,7 +66,7 @@ class MeteredLive(Live):
         try:
             now = super().turn(direction, settings)
         except psycopg.Error as error:
-            if error.diag.message_primary == told.sentence or self.stops(error, told):
+            if error.diag.message_primary == told.sentence or stopped_by(error, told):
                 raise
             raise ForetoldOtherwiseError(f"{error.sqlstate}, and not {told}") from None
         if told.sentence or told.obstacles or told.unknown:
@@ -70,10 +78,6 @@ class MeteredLive(Live):
                 {name: pair for name, pair in differing.items() if pair[0] != pair[1]}
             )
         return now
-
-    def stops(self, error: psycopg.Error, told: Measured) -> bool:
-        """Tell whether an error of the server is one of the obstacles that were foretold."""
-        return error.diag.constraint_name in {each.constraint for each in told.obstacles}
 
     def archived(self) -> Table:
         """Read the patients that lie in the archive, as text."""
