@@ -10,6 +10,7 @@ from refactorkit.commands.verdict import Verdict
 from refactorkit.commands.verify import VerifyRequest, VerifyResult, document, verify
 from refactorkit.errors import RefusedError
 from refactorkit.postgres.dsn import Dsn
+from tests.support.cli import run as call
 from tests.support.refactor import turn
 
 CANARY = "Canary Value"
@@ -193,3 +194,45 @@ def test_what_is_listed_is_bounded_and_what_is_counted_is_not(
     (found,) = result.refactors
     (columns,) = [o for o in found.outcomes if o.name == "columns of subjects"]
     assert (columns.rows, columns.differences, len(columns.listed)) == (10, 10, 3)
+
+
+def test_it_says_how_many_decisions_there_are_and_fails_nothing_for_them(
+    db: psycopg.Connection, database_at_10: str
+) -> None:
+    db.execute("UPDATE public.patients SET hypertension = 'yes', smoking = 'pipe' WHERE id > 4")
+    turn(db, "up")
+    db.execute(
+        "UPDATE public.users SET hypertension = 'no', email = 'e' || id || '@x' WHERE id IN (5, 6)"
+    )
+    db.execute("UPDATE public.users SET smoking_status = 'never' WHERE id = 5")
+    turn(db, "down")
+    (found,) = run(database_at_10).refactors
+    assert found.decisions == found.all_decisions
+    rule = "replaced a value without an image"
+    assert [(d.rule, d.place, d.count) for d in found.decisions] == [
+        (rule, "patients.hypertension", 2),
+        (rule, "patients.smoking", 1),
+    ]
+    db.execute("UPDATE public.users SET email = 'e5@x' WHERE id = 1")
+    turn(db, "up")
+    result = run(database_at_10)
+    (found,) = result.refactors
+    assert result.verdict is Verdict.PASS
+    assert [(d.rule, d.place, d.count) for d in found.decisions] == [
+        ("email taken meanwhile", "users.email", 1)
+    ]
+    told = document(result)["refactors"][0]["decisions"]
+    assert (told["last_turn"]["count"], told["all_turns"]["count"]) == (1, 4)
+    assert "pipe" not in json.dumps(told)
+    text = call("verify", url=database_at_10).out
+    assert "Decisions: 1 in the last turn, 4 in all." in text
+    assert text.endswith("PASS\n")
+
+
+def test_an_archive_without_its_decisions_is_refused(
+    db: psycopg.Connection, database_at_10: str
+) -> None:
+    turn(db, "up")
+    db.execute("DROP TABLE archive.patients_decisions")
+    with pytest.raises(RefusedError, match="patients_decisions is not there"):
+        run(database_at_10)

@@ -12,6 +12,7 @@ from refactorkit.errors import NOTHING_CHANGED, RefusedError
 from refactorkit.mapping.verification import checks, erased_query, unmapped_query
 from refactorkit.postgres import server_errors
 from refactorkit.postgres.connection import Connection, connected
+from refactorkit.postgres.decisions import DecisionCount, decisions_of, total
 from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.erasure_places import found_places
 from refactorkit.postgres.refactors import Turn, last_turns
@@ -44,12 +45,16 @@ class Verification:
         outcomes: one for each check; empty where the mapping could not be read.
         unmapped: values without a forward image, by source column: no difference.
         erased: people who were erased, and so are neither verified nor missing.
+        decisions: of the last turn, what gave way to what: no difference either.
+        all_decisions: of all turns.
     """
 
     turn: Turn
     outcomes: tuple[Outcome, ...]
     unmapped: dict[str, int]
     erased: int = 0
+    decisions: tuple[DecisionCount, ...] = ()
+    all_decisions: tuple[DecisionCount, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +121,10 @@ def document(result: VerifyResult) -> dict[str, Any]:
                 "counts": found.turn.counts,
                 "values_without_image": found.unmapped,
                 "erased": found.erased,
+                "decisions": {
+                    "last_turn": _decisions(found.decisions),
+                    "all_turns": _decisions(found.all_decisions),
+                },
                 "checks": [
                     {
                         "name": outcome.name,
@@ -140,11 +149,27 @@ def document(result: VerifyResult) -> dict[str, Any]:
     }
 
 
+def _decisions(found: tuple[DecisionCount, ...]) -> dict[str, Any]:
+    rules = [
+        {"rule": each.rule, "table": each.table, "column": each.column, "count": each.count}
+        for each in found
+    ]
+    return {"count": total(found), "by_rule": rules}
+
+
 def _verify(
     connection: Connection, turn: Turn, request: VerifyRequest, report: Callable[[str], None]
 ) -> Verification:
+    decisions = decisions_of(connection, turn.name, turn=turn.number)
+    all_decisions = decisions_of(connection, turn.name)
     if turn.mapping is None:
-        return Verification(turn=turn, outcomes=(), unmapped={})
+        return Verification(
+            turn=turn,
+            outcomes=(),
+            unmapped={},
+            decisions=decisions,
+            all_decisions=all_decisions,
+        )
     outcomes = []
     found = found_places(connection, turn.mapping, turn.direction)
     for check in checks(turn.mapping, turn.direction, found.places):
@@ -154,7 +179,12 @@ def _verify(
     unmapped: dict[str, int] = dict(connection.execute(query.encode()).fetchall()) if query else {}
     row = connection.execute(erased_query(turn.mapping).encode()).fetchone()
     return Verification(
-        turn=turn, outcomes=tuple(outcomes), unmapped=unmapped, erased=row[0] if row else 0
+        turn=turn,
+        outcomes=tuple(outcomes),
+        unmapped=unmapped,
+        erased=row[0] if row else 0,
+        decisions=decisions,
+        all_decisions=all_decisions,
     )
 
 

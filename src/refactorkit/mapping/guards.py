@@ -7,6 +7,9 @@ from refactorkit.mapping.model import Columns, Definition, Mapping
 from refactorkit.mapping.sql import identifier as q
 from refactorkit.migrations.model import Direction
 
+# The names of the guards of Down that an operator may overrule.
+DOWN_ACCEPTABLE = ("dependants", "drift", "publications", "archive_readers")
+
 KEPT_TABLES = ("turns", "map", "past", "tombstones", "decisions", "triggers", "indexes")
 
 
@@ -24,11 +27,13 @@ class Guards:
     """The facts of one direction, as the template ``guards.sql.j2`` reads them.
 
     Tables have their schema. A column is (table, name, definition as the server prints it), a
-    foreign key (table, name, definition as the server prints it).
+    foreign key (table, name, definition as the server prints it). ``missing`` is what is said where
+    tables are not there at all, with %s for their names.
     """
 
     direction: Direction
     title: str
+    missing: str
     tables: tuple[str, ...]
     leaving: tuple[str, ...]
     dependants: str
@@ -88,6 +93,7 @@ def up_guards(mapping: Mapping) -> Guards:
     return Guards(
         direction=Direction.UP,
         title=f"{mapping.version:04} Up",
+        missing=f"%s is not there: this database is not at version {mapping.version - 1}",
         tables=(t, s, *_tables(mapping)),
         leaving=(s,),
         dependants="touched",
@@ -151,6 +157,8 @@ def down_guards(mapping: Mapping) -> Guards:
     return Guards(
         direction=Direction.DOWN,
         title=f"{mapping.version:04} Down",
+        missing=f"%s is not there: this database is not at version {mapping.version}, or Up ran"
+        " without the archive",
         tables=(t, s, *_tables(mapping), *brought),
         leaving=brought,
         dependants="leaving",

@@ -45,15 +45,22 @@ class Outcome:
 
 
 @contextlib.contextmanager
-def snapshot(connection: Connection) -> Iterator[None]:
-    """Read one state of the database, whatever is written meanwhile; nothing can be changed."""
+def snapshot(connection: Connection, *, pin_times: bool = True) -> Iterator[None]:
+    """Read one state of the database, whatever is written meanwhile; nothing can be changed.
+
+    Args:
+        connection: outside a transaction.
+        pin_times: write times in one style and zone; False leaves the session's, in which the
+            server also prints the defaults of columns.
+    """
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
         connection.execute("SET LOCAL row_security = off")
-        # The driver reads times in this style alone, and a report is the same wherever it is made.
-        connection.execute("SET LOCAL DateStyle = 'ISO, YMD'")
-        connection.execute("SET LOCAL TimeZone = 'UTC'")
+        if pin_times:
+            # The driver reads times in this style alone, and a report is the same everywhere.
+            connection.execute("SET LOCAL DateStyle = 'ISO, YMD'")
+            connection.execute("SET LOCAL TimeZone = 'UTC'")
         connection.execute("SET LOCAL work_mem = '64MB'")
         yield
 
