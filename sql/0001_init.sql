@@ -15,7 +15,7 @@ SELECT
 -- IF NOT EXISTS hides what is there already. A database that holds columns of later versions was migrated
 -- before, under another version table: running the chain over it again would make its history untrue.
 -- +goose StatementBegin
-DO $guard$
+DO $later$
 BEGIN
     IF EXISTS (
         SELECT FROM pg_attribute AS a
@@ -29,7 +29,7 @@ BEGIN
             HINT = 'Nothing was changed. Look at the version table: is its name or schema another one here?';
     END IF;
 END
-$guard$;
+$later$;
 -- +goose StatementEnd
 
 -- +goose StatementBegin
