@@ -392,6 +392,7 @@ INSERT INTO archive.chain_0002_patients (id, created_at, family_history, phys_ac
 SELECT id, created_at, family_history, phys_activity
 FROM public.patients
 WHERE family_history IS NOT NULL OR phys_activity IS NOT NULL;
+ANALYZE archive.chain_0002_patients;
 
 ALTER TABLE public.patients
     DROP COLUMN IF EXISTS phys_activity,

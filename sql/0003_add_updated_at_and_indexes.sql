@@ -90,15 +90,6 @@ $archive$;
 ALTER TABLE public.assessments
     ADD COLUMN IF NOT EXISTS updated_at TIMESTAMPTZ NOT NULL DEFAULT now();
 
-CREATE INDEX IF NOT EXISTS idx_users_email ON public.users (email);
-CREATE INDEX IF NOT EXISTS idx_patients_created_at ON public.patients (created_at DESC);
-CREATE INDEX IF NOT EXISTS idx_assessments_patient_id ON public.assessments (patient_id);
-CREATE INDEX IF NOT EXISTS idx_assessments_created_at ON public.assessments (created_at DESC);
-CREATE INDEX IF NOT EXISTS idx_assessments_patient_created
-    ON public.assessments (patient_id, created_at DESC);
-CREATE INDEX IF NOT EXISTS idx_assessments_cluster ON public.assessments (cluster);
-CREATE INDEX IF NOT EXISTS idx_assessments_risk_score ON public.assessments (risk_score DESC);
-
 -- What Down kept goes back to the rows that are still the same rows: an id that was typed in again
 -- is somebody else's. What is left belongs to rows that are gone.
 -- +goose StatementBegin
@@ -145,6 +136,15 @@ BEGIN
 END
 $return$;
 -- +goose StatementEnd
+
+CREATE INDEX IF NOT EXISTS idx_users_email ON public.users (email);
+CREATE INDEX IF NOT EXISTS idx_patients_created_at ON public.patients (created_at DESC);
+CREATE INDEX IF NOT EXISTS idx_assessments_patient_id ON public.assessments (patient_id);
+CREATE INDEX IF NOT EXISTS idx_assessments_created_at ON public.assessments (created_at DESC);
+CREATE INDEX IF NOT EXISTS idx_assessments_patient_created
+    ON public.assessments (patient_id, created_at DESC);
+CREATE INDEX IF NOT EXISTS idx_assessments_cluster ON public.assessments (cluster);
+CREATE INDEX IF NOT EXISTS idx_assessments_risk_score ON public.assessments (risk_score DESC);
 
 SELECT set_config('search_path', current_setting('refactorkit.search_path'), TRUE);
 
@@ -405,6 +405,7 @@ WHERE kept.id = live.id AND kept.created_at = live.created_at;
 INSERT INTO archive.chain_0003_assessments (id, created_at, updated_at)
 SELECT id, created_at, updated_at
 FROM public.assessments;
+ANALYZE archive.chain_0003_assessments;
 
 DROP INDEX IF EXISTS public.idx_assessments_risk_score;
 DROP INDEX IF EXISTS public.idx_assessments_cluster;

@@ -444,6 +444,7 @@ INSERT INTO archive.chain_0005_patients (id, created_at, user_id, user_created_a
 SELECT live.id, live.created_at, live.user_id, owner.created_at
 FROM public.patients AS live
 INNER JOIN public.users AS owner ON owner.id = live.user_id;
+ANALYZE archive.chain_0005_patients;
 
 DROP INDEX IF EXISTS public.idx_patients_user_id;
 

@@ -183,6 +183,7 @@ BEGIN
         AND (waiting.id IS NULL OR waiting.cluster_found IS DISTINCT FROM live.cluster)
     ON CONFLICT (id, created_at) DO UPDATE
     SET cluster_before = EXCLUDED.cluster_before, cluster_after = EXCLUDED.cluster_after;
+    ANALYZE archive.assessments_cluster_0007;
 
     FOREACH command IN ARRAY quiet LOOP
         EXECUTE command;
@@ -402,6 +403,7 @@ BEGIN
                 'low_risk', 'moderate_risk', 'high_risk', 'Low risk', 'Moderate risk', 'High risk'
             )
     ON CONFLICT (id, created_at) DO NOTHING;
+    ANALYZE archive.chain_0007_assessments;
 
     FOREACH command IN ARRAY quiet LOOP
         EXECUTE command;

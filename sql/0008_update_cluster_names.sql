@@ -174,6 +174,7 @@ BEGIN
         AND (waiting.id IS NULL OR waiting.cluster_found IS DISTINCT FROM live.cluster)
     ON CONFLICT (id, created_at) DO UPDATE
     SET cluster_before = EXCLUDED.cluster_before, cluster_after = EXCLUDED.cluster_after;
+    ANALYZE archive.assessments_cluster_0008;
 
     FOREACH command IN ARRAY quiet LOOP
         EXECUTE command;
@@ -371,6 +372,7 @@ BEGIN
     FROM public.assessments AS live
     WHERE live.cluster IN ('SOIRD', 'MIDD')
     ON CONFLICT (id, created_at) DO NOTHING;
+    ANALYZE archive.chain_0008_assessments;
 
     FOREACH command IN ARRAY quiet LOOP
         EXECUTE command;

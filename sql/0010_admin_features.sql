@@ -455,6 +455,7 @@ SELECT
 FROM public.users AS live
 LEFT JOIN public.users AS creator ON creator.id = live.created_by
 WHERE NOT live.is_active OR live.last_login_at IS NOT NULL OR live.created_by IS NOT NULL;
+ANALYZE archive.chain_0010_users;
 
 -- +goose StatementBegin
 DO $inactive$
