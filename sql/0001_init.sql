@@ -74,14 +74,18 @@ BEGIN
             SELECT FROM aclexplode(n.nspacl) AS x
             WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner))
         UNION ALL
-        SELECT format('%s is there, and is another role''s, or not as this file makes it', c.oid::REGCLASS)
+        SELECT format(
+            '%s is there, and is another role''s, or not as this file makes it', c.oid::REGCLASS
+        )
         FROM pg_class AS c
         WHERE c.relnamespace = to_regnamespace('archive')
             AND c.relname = ANY (kept || 'chain_moved'::TEXT)
             AND (
                 c.relkind <> 'r' OR c.relowner <> me OR c.relhasrules OR c.relrowsecurity
-                OR EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
-                OR EXISTS (SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent))
+                OR EXISTS (
+                    SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
+                OR EXISTS (
+                    SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent))
             )
     );
     -- Up moves back what its own Down put there, and nothing else of the same name.
@@ -98,7 +102,10 @@ BEGIN
             END
             FROM unnest(moved) AS t
             WHERE (to_regclass('archive.' || t) IS NOT NULL) <> (t = ANY (gone))
-                OR (to_regclass('archive.' || t) IS NOT NULL AND to_regclass('public.' || t) IS NOT NULL)
+                OR (
+                    to_regclass('archive.' || t) IS NOT NULL
+                    AND to_regclass('public.' || t) IS NOT NULL
+                )
         );
     END IF;
     IF cardinality(refusals) > 0 THEN
@@ -257,14 +264,18 @@ BEGIN
             SELECT FROM aclexplode(n.nspacl) AS x
             WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner))
         UNION ALL
-        SELECT format('%s is there, and is another role''s, or not as this file makes it', c.oid::REGCLASS)
+        SELECT format(
+            '%s is there, and is another role''s, or not as this file makes it', c.oid::REGCLASS
+        )
         FROM pg_class AS c
         WHERE c.relnamespace = to_regnamespace('archive')
             AND c.relname = ANY (kept || 'chain_moved'::TEXT)
             AND (
                 c.relkind <> 'r' OR c.relowner <> me OR c.relhasrules OR c.relrowsecurity
-                OR EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
-                OR EXISTS (SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent))
+                OR EXISTS (
+                    SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
+                OR EXISTS (
+                    SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent))
             )
     );
     -- Up moves back what its own Down put there, and nothing else of the same name.
@@ -281,7 +292,10 @@ BEGIN
             END
             FROM unnest(moved) AS t
             WHERE (to_regclass('archive.' || t) IS NOT NULL) <> (t = ANY (gone))
-                OR (to_regclass('archive.' || t) IS NOT NULL AND to_regclass('public.' || t) IS NOT NULL)
+                OR (
+                    to_regclass('archive.' || t) IS NOT NULL
+                    AND to_regclass('public.' || t) IS NOT NULL
+                )
         );
     END IF;
     IF cardinality(refusals) > 0 THEN
@@ -357,49 +371,76 @@ BEGIN
                 INNER JOIN pg_depend AS d ON d.refclassid = i.classid AND d.refobjid = i.objid
                 WHERE d.deptype IN ('a', 'i')
             )
-            SELECT format('%s.%s is %s, and must be %s', a.t, a.c, coalesce(a.def, 'missing'), a.wanted)
+            SELECT format(
+                '%s.%s is %s, and must be %s', a.t, a.c, coalesce(a.def, 'missing'), a.wanted
+            )
             FROM actual AS a
             WHERE a.def IS DISTINCT FROM a.wanted
             UNION
-            SELECT format('%s has %s of 1600 attribute numbers left: rebuild it first', c.oid::REGCLASS, 1600 - c.relnatts)
+            SELECT format(
+                '%s has %s of 1600 attribute numbers left: rebuild it first',
+                c.oid::REGCLASS, 1600 - c.relnatts
+            )
             FROM pg_class AS c
             WHERE c.oid IN (SELECT l.t FROM leaving AS l) AND 1600 - c.relnatts < 10
             UNION
+            SELECT format('foreign key %s is missing, or another', o)
+            FROM unnest(ours) AS o
+            WHERE o ~ '^\w+ FOREIGN KEY ' AND NOT EXISTS (
+                SELECT FROM pg_constraint AS k
+                WHERE k.conrelid = ANY (locked::REGCLASS[])
+                    AND k.conname || ' ' || pg_get_constraintdef(k.oid) = o)
+            UNION
             -- A foreign key that stayed live would empty the archive by a cascade.
-            SELECT format('foreign key %I of %s is not known: %s', k.conname, k.conrelid::REGCLASS, pg_get_constraintdef(k.oid))
+            SELECT format(
+                'foreign key %I of %s is not known: %s',
+                k.conname, k.conrelid::REGCLASS, pg_get_constraintdef(k.oid)
+            )
             FROM pg_constraint AS k
             WHERE k.contype = 'f' AND k.conrelid = ANY (moved::REGCLASS[])
                 AND k.confrelid <> ALL (moved::REGCLASS[])
                 AND k.conname || ' ' || pg_get_constraintdef(k.oid) <> ALL (ours)
             UNION
-            SELECT format('%s depends on %s', pg_describe_object(d.classid, d.objid, d.objsubid), pg_describe_object(d.refclassid, d.refobjid, 0))
+            SELECT format(
+                '%s depends on %s',
+                pg_describe_object(d.classid, d.objid, d.objsubid),
+                pg_describe_object(d.refclassid, d.refobjid, 0)
+            )
             FROM inside AS i
             INNER JOIN pg_depend AS d ON d.refclassid = i.classid AND d.refobjid = i.objid
-            WHERE d.deptype = 'n'
-                AND NOT EXISTS (SELECT FROM inside AS o WHERE o.classid = d.classid AND o.objid = d.objid)
+            WHERE d.deptype = 'n' AND NOT EXISTS (
+                SELECT FROM inside AS o WHERE o.classid = d.classid AND o.objid = d.objid)
             UNION
             -- What hangs on a column that goes, or is more than its definition, would be lost.
-            SELECT format('%s, grants or settings of %s.%s would be lost (--accept drift)', 'the comment', a.t, a.c)
+            SELECT format(
+                'comment, grants or settings of %s.%s would be lost (--accept drift)', a.t, a.c
+            )
             FROM actual AS a
             WHERE a.dressed AND 'drift' <> ALL (accepted)
             UNION
-            SELECT format('%s would go with %s.%s (--accept drift)', pg_describe_object(d.classid, d.objid, d.objsubid), a.t, a.c)
+            SELECT format(
+                '%s would go with %s.%s (--accept drift)',
+                pg_describe_object(d.classid, d.objid, d.objsubid), a.t, a.c
+            )
             FROM actual AS a
             INNER JOIN pg_depend AS d
-                ON d.refclassid = 'pg_class'::REGCLASS AND d.refobjid = a.t AND d.refobjsubid = a.attnum
+                ON d.refclassid = 'pg_class'::REGCLASS AND d.refobjid = a.t
+                AND d.refobjsubid = a.attnum
+            LEFT JOIN pg_constraint AS k
+                ON d.classid = 'pg_constraint'::REGCLASS AND k.oid = d.objid
             WHERE 'drift' <> ALL (accepted)
                 AND d.classid <> 'pg_attrdef'::REGCLASS
-                AND NOT EXISTS (
-                    SELECT FROM pg_constraint AS k
-                    WHERE d.classid = 'pg_constraint'::REGCLASS AND k.oid = d.objid AND (
-                        k.contype = 'n' OR k.conname || ' ' || pg_get_constraintdef(k.oid) = ANY (ours))
-                )
+                AND coalesce(k.contype <> 'n', TRUE)
+                AND coalesce(k.conname || ' ' || pg_get_constraintdef(k.oid) <> ALL (ours), TRUE)
                 AND NOT (
-                    d.classid = 'pg_class'::REGCLASS AND d.objsubid = 0
+                    d.classid = 'pg_class'::REGCLASS
                     AND coalesce(pg_get_indexdef(d.objid) = ANY (ours), FALSE)
                 )
             UNION
-            SELECT format('%s is more than its definition, which is all that Up makes again (--accept drift)', x.indexrelid::REGCLASS)
+            SELECT format(
+                '%s is more than its definition, and Up makes no more (--accept drift)',
+                x.indexrelid::REGCLASS
+            )
             FROM unnest(ours) AS o
             INNER JOIN pg_index AS x
                 ON x.indexrelid = to_regclass('public.' || substring(o FROM '^CREATE INDEX (\w+) '))
@@ -411,14 +452,19 @@ BEGIN
                     OR obj_description(c.oid, 'pg_class') IS NOT NULL
                 )
             UNION
-            SELECT format('foreign key %I of %s has a comment, or its triggers are not in their ordinary state (--accept drift)', k.conname, k.conrelid::REGCLASS)
+            SELECT format(
+                'foreign key %I of %s has a comment, or triggers in another state (--accept drift)',
+                k.conname, k.conrelid::REGCLASS
+            )
             FROM pg_constraint AS k
-            WHERE 'drift' <> ALL (accepted) AND k.contype = 'f'
+            WHERE 'drift' <> ALL (accepted)
                 AND k.conrelid = ANY (locked::REGCLASS[])
                 AND k.conname || ' ' || pg_get_constraintdef(k.oid) = ANY (ours)
                 AND (
                     obj_description(k.oid, 'pg_constraint') IS NOT NULL
-                    OR EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgconstraint = k.oid AND t.tgenabled <> 'O')
+                    OR EXISTS (
+                        SELECT FROM pg_trigger AS t
+                        WHERE t.tgconstraint = k.oid AND t.tgenabled <> 'O')
                 )
             ORDER BY 1
         );

@@ -64,14 +64,18 @@ BEGIN
             SELECT FROM aclexplode(n.nspacl) AS x
             WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner))
         UNION ALL
-        SELECT format('%s is there, and is another role''s, or not as this file makes it', c.oid::REGCLASS)
+        SELECT format(
+            '%s is there, and is another role''s, or not as this file makes it', c.oid::REGCLASS
+        )
         FROM pg_class AS c
         WHERE c.relnamespace = to_regnamespace('archive')
             AND c.relname = ANY (kept || 'chain_moved'::TEXT)
             AND (
                 c.relkind <> 'r' OR c.relowner <> me OR c.relhasrules OR c.relrowsecurity
-                OR EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
-                OR EXISTS (SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent))
+                OR EXISTS (
+                    SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
+                OR EXISTS (
+                    SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent))
             )
     );
     -- Up moves back what its own Down put there, and nothing else of the same name.
@@ -88,7 +92,10 @@ BEGIN
             END
             FROM unnest(moved) AS t
             WHERE (to_regclass('archive.' || t) IS NOT NULL) <> (t = ANY (gone))
-                OR (to_regclass('archive.' || t) IS NOT NULL AND to_regclass('public.' || t) IS NOT NULL)
+                OR (
+                    to_regclass('archive.' || t) IS NOT NULL
+                    AND to_regclass('public.' || t) IS NOT NULL
+                )
         );
     END IF;
     IF cardinality(refusals) > 0 THEN
@@ -146,12 +153,18 @@ DECLARE
     names TEXT;
     waiting BIGINT := 0;
     waiting_here BIGINT;
+    touched CONSTANT REGCLASS[] := ARRAY[
+        'public.users',
+        'public.patients',
+        'public.assessments',
+        'public.model_runs',
+        'public.audit_events'
+    ];
     -- Triggers stay quiet for our own writes, and come back in their own state.
     quiet CONSTANT TEXT[] := ARRAY(
         SELECT format('ALTER TABLE %s DISABLE TRIGGER %I', t.tgrelid::REGCLASS, t.tgname)
         FROM pg_trigger AS t
-        WHERE t.tgrelid IN ('public.users'::REGCLASS, 'public.patients'::REGCLASS, 'public.assessments'::REGCLASS, 'public.model_runs'::REGCLASS, 'public.audit_events'::REGCLASS)
-            AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+        WHERE t.tgrelid = ANY (touched) AND NOT t.tgisinternal AND t.tgenabled <> 'D'
         ORDER BY t.tgrelid, t.tgname
     );
     loud CONSTANT TEXT[] := ARRAY(
@@ -160,8 +173,7 @@ DECLARE
             CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, t.tgname
         )
         FROM pg_trigger AS t
-        WHERE t.tgrelid IN ('public.users'::REGCLASS, 'public.patients'::REGCLASS, 'public.assessments'::REGCLASS, 'public.model_runs'::REGCLASS, 'public.audit_events'::REGCLASS)
-            AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+        WHERE t.tgrelid = ANY (touched) AND NOT t.tgisinternal AND t.tgenabled <> 'D'
         ORDER BY t.tgrelid, t.tgname
     );
     command TEXT;
@@ -249,12 +261,18 @@ HAVING max(id) >= (SELECT last_value FROM public.audit_events_id_seq);
 -- +goose StatementBegin
 DO $insert$
 DECLARE
+    touched CONSTANT REGCLASS[] := ARRAY[
+        'public.users',
+        'public.patients',
+        'public.assessments',
+        'public.model_runs',
+        'public.audit_events'
+    ];
     -- Triggers stay quiet for our own writes, and come back in their own state.
     quiet CONSTANT TEXT[] := ARRAY(
         SELECT format('ALTER TABLE %s DISABLE TRIGGER %I', t.tgrelid::REGCLASS, t.tgname)
         FROM pg_trigger AS t
-        WHERE t.tgrelid IN ('public.users'::REGCLASS, 'public.patients'::REGCLASS, 'public.assessments'::REGCLASS, 'public.model_runs'::REGCLASS, 'public.audit_events'::REGCLASS)
-            AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+        WHERE t.tgrelid = ANY (touched) AND NOT t.tgisinternal AND t.tgenabled <> 'D'
         ORDER BY t.tgrelid, t.tgname
     );
     loud CONSTANT TEXT[] := ARRAY(
@@ -263,8 +281,7 @@ DECLARE
             CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, t.tgname
         )
         FROM pg_trigger AS t
-        WHERE t.tgrelid IN ('public.users'::REGCLASS, 'public.patients'::REGCLASS, 'public.assessments'::REGCLASS, 'public.model_runs'::REGCLASS, 'public.audit_events'::REGCLASS)
-            AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+        WHERE t.tgrelid = ANY (touched) AND NOT t.tgisinternal AND t.tgenabled <> 'D'
         ORDER BY t.tgrelid, t.tgname
     );
     command TEXT;
@@ -627,14 +644,18 @@ BEGIN
             SELECT FROM aclexplode(n.nspacl) AS x
             WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner))
         UNION ALL
-        SELECT format('%s is there, and is another role''s, or not as this file makes it', c.oid::REGCLASS)
+        SELECT format(
+            '%s is there, and is another role''s, or not as this file makes it', c.oid::REGCLASS
+        )
         FROM pg_class AS c
         WHERE c.relnamespace = to_regnamespace('archive')
             AND c.relname = ANY (kept || 'chain_moved'::TEXT)
             AND (
                 c.relkind <> 'r' OR c.relowner <> me OR c.relhasrules OR c.relrowsecurity
-                OR EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
-                OR EXISTS (SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent))
+                OR EXISTS (
+                    SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
+                OR EXISTS (
+                    SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent))
             )
     );
     -- Up moves back what its own Down put there, and nothing else of the same name.
@@ -651,7 +672,10 @@ BEGIN
             END
             FROM unnest(moved) AS t
             WHERE (to_regclass('archive.' || t) IS NOT NULL) <> (t = ANY (gone))
-                OR (to_regclass('archive.' || t) IS NOT NULL AND to_regclass('public.' || t) IS NOT NULL)
+                OR (
+                    to_regclass('archive.' || t) IS NOT NULL
+                    AND to_regclass('public.' || t) IS NOT NULL
+                )
         );
     END IF;
     IF cardinality(refusals) > 0 THEN
@@ -723,12 +747,18 @@ DECLARE
     spared BIGINT;
     spared_this_round BIGINT;
     spared_in_all BIGINT := 0;
+    touched CONSTANT REGCLASS[] := ARRAY[
+        'public.users',
+        'public.patients',
+        'public.assessments',
+        'public.model_runs',
+        'public.audit_events'
+    ];
     -- Triggers stay quiet for our own writes, and come back in their own state.
     quiet CONSTANT TEXT[] := ARRAY(
         SELECT format('ALTER TABLE %s DISABLE TRIGGER %I', t.tgrelid::REGCLASS, t.tgname)
         FROM pg_trigger AS t
-        WHERE t.tgrelid IN ('public.users'::REGCLASS, 'public.patients'::REGCLASS, 'public.assessments'::REGCLASS, 'public.model_runs'::REGCLASS, 'public.audit_events'::REGCLASS)
-            AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+        WHERE t.tgrelid = ANY (touched) AND NOT t.tgisinternal AND t.tgenabled <> 'D'
         ORDER BY t.tgrelid, t.tgname
     );
     loud CONSTANT TEXT[] := ARRAY(
@@ -737,8 +767,7 @@ DECLARE
             CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, t.tgname
         )
         FROM pg_trigger AS t
-        WHERE t.tgrelid IN ('public.users'::REGCLASS, 'public.patients'::REGCLASS, 'public.assessments'::REGCLASS, 'public.model_runs'::REGCLASS, 'public.audit_events'::REGCLASS)
-            AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+        WHERE t.tgrelid = ANY (touched) AND NOT t.tgisinternal AND t.tgenabled <> 'D'
         ORDER BY t.tgrelid, t.tgname
     );
     command TEXT;

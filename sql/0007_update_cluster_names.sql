@@ -53,14 +53,18 @@ BEGIN
             SELECT FROM aclexplode(n.nspacl) AS x
             WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner))
         UNION ALL
-        SELECT format('%s is there, and is another role''s, or not as this file makes it', c.oid::REGCLASS)
+        SELECT format(
+            '%s is there, and is another role''s, or not as this file makes it', c.oid::REGCLASS
+        )
         FROM pg_class AS c
         WHERE c.relnamespace = to_regnamespace('archive')
             AND c.relname = ANY (kept || 'chain_moved'::TEXT)
             AND (
                 c.relkind <> 'r' OR c.relowner <> me OR c.relhasrules OR c.relrowsecurity
-                OR EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
-                OR EXISTS (SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent))
+                OR EXISTS (
+                    SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
+                OR EXISTS (
+                    SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent))
             )
     );
     -- Up moves back what its own Down put there, and nothing else of the same name.
@@ -77,7 +81,10 @@ BEGIN
             END
             FROM unnest(moved) AS t
             WHERE (to_regclass('archive.' || t) IS NOT NULL) <> (t = ANY (gone))
-                OR (to_regclass('archive.' || t) IS NOT NULL AND to_regclass('public.' || t) IS NOT NULL)
+                OR (
+                    to_regclass('archive.' || t) IS NOT NULL
+                    AND to_regclass('public.' || t) IS NOT NULL
+                )
         );
     END IF;
     IF cardinality(refusals) > 0 THEN
@@ -140,8 +147,7 @@ DECLARE
     quiet CONSTANT TEXT[] := ARRAY(
         SELECT format('ALTER TABLE %s DISABLE TRIGGER %I', t.tgrelid::REGCLASS, t.tgname)
         FROM pg_trigger AS t
-        WHERE t.tgrelid IN ('public.assessments'::REGCLASS)
-            AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+        WHERE t.tgrelid = 'public.assessments'::REGCLASS AND NOT t.tgisinternal AND t.tgenabled <> 'D'
         ORDER BY t.tgrelid, t.tgname
     );
     loud CONSTANT TEXT[] := ARRAY(
@@ -150,8 +156,7 @@ DECLARE
             CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, t.tgname
         )
         FROM pg_trigger AS t
-        WHERE t.tgrelid IN ('public.assessments'::REGCLASS)
-            AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+        WHERE t.tgrelid = 'public.assessments'::REGCLASS AND NOT t.tgisinternal AND t.tgenabled <> 'D'
         ORDER BY t.tgrelid, t.tgname
     );
     command TEXT;
@@ -255,14 +260,18 @@ BEGIN
             SELECT FROM aclexplode(n.nspacl) AS x
             WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner))
         UNION ALL
-        SELECT format('%s is there, and is another role''s, or not as this file makes it', c.oid::REGCLASS)
+        SELECT format(
+            '%s is there, and is another role''s, or not as this file makes it', c.oid::REGCLASS
+        )
         FROM pg_class AS c
         WHERE c.relnamespace = to_regnamespace('archive')
             AND c.relname = ANY (kept || 'chain_moved'::TEXT)
             AND (
                 c.relkind <> 'r' OR c.relowner <> me OR c.relhasrules OR c.relrowsecurity
-                OR EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
-                OR EXISTS (SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent))
+                OR EXISTS (
+                    SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
+                OR EXISTS (
+                    SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent))
             )
     );
     -- Up moves back what its own Down put there, and nothing else of the same name.
@@ -279,7 +288,10 @@ BEGIN
             END
             FROM unnest(moved) AS t
             WHERE (to_regclass('archive.' || t) IS NOT NULL) <> (t = ANY (gone))
-                OR (to_regclass('archive.' || t) IS NOT NULL AND to_regclass('public.' || t) IS NOT NULL)
+                OR (
+                    to_regclass('archive.' || t) IS NOT NULL
+                    AND to_regclass('public.' || t) IS NOT NULL
+                )
         );
     END IF;
     IF cardinality(refusals) > 0 THEN
@@ -331,8 +343,7 @@ DECLARE
     quiet CONSTANT TEXT[] := ARRAY(
         SELECT format('ALTER TABLE %s DISABLE TRIGGER %I', t.tgrelid::REGCLASS, t.tgname)
         FROM pg_trigger AS t
-        WHERE t.tgrelid IN ('public.assessments'::REGCLASS)
-            AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+        WHERE t.tgrelid = 'public.assessments'::REGCLASS AND NOT t.tgisinternal AND t.tgenabled <> 'D'
         ORDER BY t.tgrelid, t.tgname
     );
     loud CONSTANT TEXT[] := ARRAY(
@@ -341,8 +352,7 @@ DECLARE
             CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, t.tgname
         )
         FROM pg_trigger AS t
-        WHERE t.tgrelid IN ('public.assessments'::REGCLASS)
-            AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+        WHERE t.tgrelid = 'public.assessments'::REGCLASS AND NOT t.tgisinternal AND t.tgenabled <> 'D'
         ORDER BY t.tgrelid, t.tgname
     );
     command TEXT;

@@ -52,14 +52,18 @@ BEGIN
             SELECT FROM aclexplode(n.nspacl) AS x
             WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner))
         UNION ALL
-        SELECT format('%s is there, and is another role''s, or not as this file makes it', c.oid::REGCLASS)
+        SELECT format(
+            '%s is there, and is another role''s, or not as this file makes it', c.oid::REGCLASS
+        )
         FROM pg_class AS c
         WHERE c.relnamespace = to_regnamespace('archive')
             AND c.relname = ANY (kept || 'chain_moved'::TEXT)
             AND (
                 c.relkind <> 'r' OR c.relowner <> me OR c.relhasrules OR c.relrowsecurity
-                OR EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
-                OR EXISTS (SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent))
+                OR EXISTS (
+                    SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
+                OR EXISTS (
+                    SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent))
             )
     );
     -- Up moves back what its own Down put there, and nothing else of the same name.
@@ -76,7 +80,10 @@ BEGIN
             END
             FROM unnest(moved) AS t
             WHERE (to_regclass('archive.' || t) IS NOT NULL) <> (t = ANY (gone))
-                OR (to_regclass('archive.' || t) IS NOT NULL AND to_regclass('public.' || t) IS NOT NULL)
+                OR (
+                    to_regclass('archive.' || t) IS NOT NULL
+                    AND to_regclass('public.' || t) IS NOT NULL
+                )
         );
     END IF;
     IF cardinality(refusals) > 0 THEN
@@ -139,8 +146,7 @@ DECLARE
     quiet CONSTANT TEXT[] := ARRAY(
         SELECT format('ALTER TABLE %s DISABLE TRIGGER %I', t.tgrelid::REGCLASS, t.tgname)
         FROM pg_trigger AS t
-        WHERE t.tgrelid IN ('public.assessments'::REGCLASS)
-            AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+        WHERE t.tgrelid = 'public.assessments'::REGCLASS AND NOT t.tgisinternal AND t.tgenabled <> 'D'
         ORDER BY t.tgrelid, t.tgname
     );
     loud CONSTANT TEXT[] := ARRAY(
@@ -149,8 +155,7 @@ DECLARE
             CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, t.tgname
         )
         FROM pg_trigger AS t
-        WHERE t.tgrelid IN ('public.assessments'::REGCLASS)
-            AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+        WHERE t.tgrelid = 'public.assessments'::REGCLASS AND NOT t.tgisinternal AND t.tgenabled <> 'D'
         ORDER BY t.tgrelid, t.tgname
     );
     command TEXT;
@@ -246,14 +251,18 @@ BEGIN
             SELECT FROM aclexplode(n.nspacl) AS x
             WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner))
         UNION ALL
-        SELECT format('%s is there, and is another role''s, or not as this file makes it', c.oid::REGCLASS)
+        SELECT format(
+            '%s is there, and is another role''s, or not as this file makes it', c.oid::REGCLASS
+        )
         FROM pg_class AS c
         WHERE c.relnamespace = to_regnamespace('archive')
             AND c.relname = ANY (kept || 'chain_moved'::TEXT)
             AND (
                 c.relkind <> 'r' OR c.relowner <> me OR c.relhasrules OR c.relrowsecurity
-                OR EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
-                OR EXISTS (SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent))
+                OR EXISTS (
+                    SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
+                OR EXISTS (
+                    SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent))
             )
     );
     -- Up moves back what its own Down put there, and nothing else of the same name.
@@ -270,7 +279,10 @@ BEGIN
             END
             FROM unnest(moved) AS t
             WHERE (to_regclass('archive.' || t) IS NOT NULL) <> (t = ANY (gone))
-                OR (to_regclass('archive.' || t) IS NOT NULL AND to_regclass('public.' || t) IS NOT NULL)
+                OR (
+                    to_regclass('archive.' || t) IS NOT NULL
+                    AND to_regclass('public.' || t) IS NOT NULL
+                )
         );
     END IF;
     IF cardinality(refusals) > 0 THEN
@@ -321,8 +333,7 @@ DECLARE
     quiet CONSTANT TEXT[] := ARRAY(
         SELECT format('ALTER TABLE %s DISABLE TRIGGER %I', t.tgrelid::REGCLASS, t.tgname)
         FROM pg_trigger AS t
-        WHERE t.tgrelid IN ('public.assessments'::REGCLASS)
-            AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+        WHERE t.tgrelid = 'public.assessments'::REGCLASS AND NOT t.tgisinternal AND t.tgenabled <> 'D'
         ORDER BY t.tgrelid, t.tgname
     );
     loud CONSTANT TEXT[] := ARRAY(
@@ -331,8 +342,7 @@ DECLARE
             CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, t.tgname
         )
         FROM pg_trigger AS t
-        WHERE t.tgrelid IN ('public.assessments'::REGCLASS)
-            AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+        WHERE t.tgrelid = 'public.assessments'::REGCLASS AND NOT t.tgisinternal AND t.tgenabled <> 'D'
         ORDER BY t.tgrelid, t.tgname
     );
     command TEXT;

@@ -71,6 +71,17 @@ UNKNOWN = [
         "users.is_active is boolean NOT NULL DEFAULT false, and must be boolean NOT NULL",
     ),
     (
+        5,
+        "ALTER TABLE patients DROP CONSTRAINT fk_patients_user_id,"
+        " ADD CONSTRAINT fk_patients_user_id FOREIGN KEY (user_id) REFERENCES users",
+        "foreign key fk_patients_user_id FOREIGN KEY (user_id) REFERENCES public.users(id) ON",
+    ),
+    (
+        4,
+        "ALTER TABLE refresh_tokens DROP CONSTRAINT refresh_tokens_user_id_fkey",
+        "ON DELETE CASCADE is missing, or another",
+    ),
+    (
         2,
         "ALTER TABLE patients ALTER family_history TYPE integer USING 1",
         "patients.family_history is integer, and must be boolean",
@@ -95,12 +106,6 @@ DRIFT = [
     ),
     (10, "COMMENT ON INDEX idx_users_role IS 'x'", "idx_users_role is more than its definition"),
     (10, "ALTER INDEX idx_users_role SET (fillfactor = 70)", "idx_users_role is more than its"),
-    (
-        5,
-        "ALTER TABLE patients DROP CONSTRAINT fk_patients_user_id,"
-        " ADD CONSTRAINT fk_patients_user_id FOREIGN KEY (user_id) REFERENCES users",
-        "constraint fk_patients_user_id on table public.patients would go",
-    ),
     (
         5,
         "COMMENT ON CONSTRAINT fk_patients_user_id ON patients IS 'x'",
