@@ -112,12 +112,12 @@ CREATE INDEX IF NOT EXISTS idx_refresh_tokens_user_id ON public.refresh_tokens (
 CREATE INDEX IF NOT EXISTS idx_refresh_tokens_token_hash ON public.refresh_tokens (token_hash);
 CREATE INDEX IF NOT EXISTS idx_refresh_tokens_expires_at ON public.refresh_tokens (expires_at);
 
--- A session is its user's: where the user is gone, or another has the id, it is kept and not given back.
+-- A session is its user's: where they are gone, or another has the id, it stays in the archive.
 -- +goose StatementBegin
 DO $return$
 DECLARE
     names TEXT;
-    orphans BIGINT := 0;
+    orphans BIGINT;
     -- Triggers stay quiet for our own writes, and come back in their own state.
     quiet CONSTANT TEXT[] := ARRAY(
         SELECT format('ALTER TABLE %s DISABLE TRIGGER %I', t.tgrelid::REGCLASS, t.tgname)
@@ -136,21 +136,20 @@ DECLARE
     );
     command TEXT;
 BEGIN
-    IF EXISTS (
-        SELECT FROM pg_constraint AS k
-        WHERE k.conrelid = 'public.refresh_tokens'::REGCLASS AND k.conname = 'refresh_tokens_user_id_fkey'
-    ) THEN
-        RETURN;
-    END IF;
-    IF to_regclass('archive.chain_0004_users') IS NOT NULL AND EXISTS (
-        SELECT FROM public.refresh_tokens AS moved
+    IF to_regclass('archive.chain_0004_users') IS NULL THEN
+        -- Down never ran: the table is new, or another tool's.
+        orphans := 0;
+    ELSE
+        SELECT count(*) INTO orphans
+        FROM public.refresh_tokens AS moved
         WHERE NOT EXISTS (SELECT FROM public.users AS live WHERE live.id = moved.user_id)
             OR EXISTS (
                 SELECT FROM archive.chain_0004_users AS kept
                 INNER JOIN public.users AS live ON live.id = kept.id
                 WHERE kept.id = moved.user_id AND kept.created_at <> live.created_at
-            )
-    ) THEN
+            );
+    END IF;
+    IF orphans > 0 THEN
         CREATE TABLE IF NOT EXISTS archive.chain_0004_refresh_tokens_orphans (
             refactorkit_id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
             refactorkit_kept_at TIMESTAMPTZ NOT NULL DEFAULT now(),
@@ -163,7 +162,8 @@ BEGIN
                 a.attname, format_type(a.atttypid, a.atttypmod)
             )
             FROM pg_attribute AS a
-            WHERE a.attrelid = 'public.refresh_tokens'::REGCLASS AND a.attnum > 0 AND NOT a.attisdropped
+            WHERE a.attrelid = 'public.refresh_tokens'::REGCLASS
+                AND a.attnum > 0 AND NOT a.attisdropped
                 AND NOT EXISTS (
                     SELECT FROM pg_attribute AS k
                     WHERE k.attrelid = 'archive.chain_0004_refresh_tokens_orphans'::REGCLASS
@@ -171,8 +171,7 @@ BEGIN
                 )
             UNION ALL
             SELECT format(
-                'ALTER TABLE archive.chain_0004_refresh_tokens_orphans ALTER COLUMN %I DROP NOT NULL',
-                k.attname
+                'ALTER TABLE archive.chain_0004_refresh_tokens_orphans ALTER %I DROP NOT NULL', k.attname
             )
             FROM pg_attribute AS k
             WHERE k.attrelid = 'archive.chain_0004_refresh_tokens_orphans'::REGCLASS
@@ -182,7 +181,8 @@ BEGIN
         END LOOP;
         SELECT string_agg(format('%I', a.attname), ', ' ORDER BY a.attnum) INTO names
         FROM pg_attribute AS a
-        WHERE a.attrelid = 'public.refresh_tokens'::REGCLASS AND a.attnum > 0 AND NOT a.attisdropped;
+        WHERE a.attrelid = 'public.refresh_tokens'::REGCLASS
+            AND a.attnum > 0 AND NOT a.attisdropped;
         FOREACH command IN ARRAY quiet LOOP
             EXECUTE command;
         END LOOP;
@@ -200,7 +200,6 @@ BEGIN
             INSERT INTO archive.chain_0004_refresh_tokens_orphans (%1$s) SELECT %1$s FROM orphans',
             names
         );
-        GET DIAGNOSTICS orphans = ROW_COUNT;
         FOREACH command IN ARRAY loud LOOP
             EXECUTE command;
         END LOOP;
@@ -211,13 +210,16 @@ BEGIN
                 'archive.chain_0004_refresh_tokens_orphans.', orphans
             );
     END IF;
-    ALTER TABLE public.refresh_tokens
-        ADD CONSTRAINT refresh_tokens_user_id_fkey
-        FOREIGN KEY (user_id) REFERENCES public.users (id) ON DELETE CASCADE;
+    IF NOT EXISTS (
+        SELECT FROM pg_constraint AS k
+        WHERE k.conrelid = 'public.refresh_tokens'::REGCLASS AND k.conname = 'refresh_tokens_user_id_fkey'
+    ) THEN
+        ALTER TABLE public.refresh_tokens
+            ADD CONSTRAINT refresh_tokens_user_id_fkey
+            FOREIGN KEY (user_id) REFERENCES public.users (id) ON DELETE CASCADE;
+    END IF;
     IF to_regclass('archive.chain_0004_users') IS NOT NULL THEN
         DELETE FROM archive.chain_0004_users;
-    END IF;
-    IF to_regclass('archive.chain_moved') IS NOT NULL THEN
         DELETE FROM archive.chain_moved WHERE table_name IN ('refresh_tokens');
     END IF;
 END

@@ -118,12 +118,12 @@ CREATE TABLE IF NOT EXISTS public.user_clinics (
 CREATE INDEX IF NOT EXISTS idx_user_clinics_user ON public.user_clinics (user_id);
 CREATE INDEX IF NOT EXISTS idx_user_clinics_clinic ON public.user_clinics (clinic_id);
 
--- Where a member is gone, or another has the id, the membership is kept and not given back.
+-- Where a member is gone, or another has the id, the membership stays in the archive.
 -- +goose StatementBegin
 DO $return$
 DECLARE
     names TEXT;
-    orphans BIGINT := 0;
+    orphans BIGINT;
     -- Triggers stay quiet for our own writes, and come back in their own state.
     quiet CONSTANT TEXT[] := ARRAY(
         SELECT format('ALTER TABLE %s DISABLE TRIGGER %I', t.tgrelid::REGCLASS, t.tgname)
@@ -142,21 +142,20 @@ DECLARE
     );
     command TEXT;
 BEGIN
-    IF EXISTS (
-        SELECT FROM pg_constraint AS k
-        WHERE k.conrelid = 'public.user_clinics'::REGCLASS AND k.conname = 'user_clinics_user_id_fkey'
-    ) THEN
-        RETURN;
-    END IF;
-    IF to_regclass('archive.chain_0009_users') IS NOT NULL AND EXISTS (
-        SELECT FROM public.user_clinics AS moved
+    IF to_regclass('archive.chain_0009_users') IS NULL THEN
+        -- Down never ran: the table is new, or another tool's.
+        orphans := 0;
+    ELSE
+        SELECT count(*) INTO orphans
+        FROM public.user_clinics AS moved
         WHERE NOT EXISTS (SELECT FROM public.users AS live WHERE live.id = moved.user_id)
             OR EXISTS (
                 SELECT FROM archive.chain_0009_users AS kept
                 INNER JOIN public.users AS live ON live.id = kept.id
                 WHERE kept.id = moved.user_id AND kept.created_at <> live.created_at
-            )
-    ) THEN
+            );
+    END IF;
+    IF orphans > 0 THEN
         CREATE TABLE IF NOT EXISTS archive.chain_0009_user_clinics_orphans (
             refactorkit_id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
             refactorkit_kept_at TIMESTAMPTZ NOT NULL DEFAULT now(),
@@ -169,7 +168,8 @@ BEGIN
                 a.attname, format_type(a.atttypid, a.atttypmod)
             )
             FROM pg_attribute AS a
-            WHERE a.attrelid = 'public.user_clinics'::REGCLASS AND a.attnum > 0 AND NOT a.attisdropped
+            WHERE a.attrelid = 'public.user_clinics'::REGCLASS
+                AND a.attnum > 0 AND NOT a.attisdropped
                 AND NOT EXISTS (
                     SELECT FROM pg_attribute AS k
                     WHERE k.attrelid = 'archive.chain_0009_user_clinics_orphans'::REGCLASS
@@ -177,8 +177,7 @@ BEGIN
                 )
             UNION ALL
             SELECT format(
-                'ALTER TABLE archive.chain_0009_user_clinics_orphans ALTER COLUMN %I DROP NOT NULL',
-                k.attname
+                'ALTER TABLE archive.chain_0009_user_clinics_orphans ALTER %I DROP NOT NULL', k.attname
             )
             FROM pg_attribute AS k
             WHERE k.attrelid = 'archive.chain_0009_user_clinics_orphans'::REGCLASS
@@ -188,7 +187,8 @@ BEGIN
         END LOOP;
         SELECT string_agg(format('%I', a.attname), ', ' ORDER BY a.attnum) INTO names
         FROM pg_attribute AS a
-        WHERE a.attrelid = 'public.user_clinics'::REGCLASS AND a.attnum > 0 AND NOT a.attisdropped;
+        WHERE a.attrelid = 'public.user_clinics'::REGCLASS
+            AND a.attnum > 0 AND NOT a.attisdropped;
         FOREACH command IN ARRAY quiet LOOP
             EXECUTE command;
         END LOOP;
@@ -206,7 +206,6 @@ BEGIN
             INSERT INTO archive.chain_0009_user_clinics_orphans (%1$s) SELECT %1$s FROM orphans',
             names
         );
-        GET DIAGNOSTICS orphans = ROW_COUNT;
         FOREACH command IN ARRAY loud LOOP
             EXECUTE command;
         END LOOP;
@@ -217,13 +216,16 @@ BEGIN
                 'archive.chain_0009_user_clinics_orphans.', orphans
             );
     END IF;
-    ALTER TABLE public.user_clinics
-        ADD CONSTRAINT user_clinics_user_id_fkey
-        FOREIGN KEY (user_id) REFERENCES public.users (id) ON DELETE CASCADE;
+    IF NOT EXISTS (
+        SELECT FROM pg_constraint AS k
+        WHERE k.conrelid = 'public.user_clinics'::REGCLASS AND k.conname = 'user_clinics_user_id_fkey'
+    ) THEN
+        ALTER TABLE public.user_clinics
+            ADD CONSTRAINT user_clinics_user_id_fkey
+            FOREIGN KEY (user_id) REFERENCES public.users (id) ON DELETE CASCADE;
+    END IF;
     IF to_regclass('archive.chain_0009_users') IS NOT NULL THEN
         DELETE FROM archive.chain_0009_users;
-    END IF;
-    IF to_regclass('archive.chain_moved') IS NOT NULL THEN
         DELETE FROM archive.chain_moved WHERE table_name IN ('clinics', 'user_clinics');
     END IF;
 END
