@@ -1,5 +1,7 @@
 """0005, 0007, 0008: what happens to the rows that are there."""
 
+import threading
+import time
 from collections.abc import Callable
 
 import psycopg
@@ -160,3 +162,34 @@ def test_without_what_was_kept_the_second_renaming_is_not_undone_and_says_so(
     notices = down(connection, 8)
     assert own_clusters(connection) == ["SIRD", "SIRD", "MOD", "MOD"]
     assert [notice for notice in notices if "stays as it is" in notice]
+
+
+# What others write meanwhile
+
+
+@pytest.mark.parametrize("version", [2, 10])
+def test_what_is_committed_while_down_waits_for_its_lock_is_kept_too(
+    version: int, make_database: MakeDatabase, connect: Connect
+) -> None:
+    """Also where the database's default is a snapshot from before the lock."""
+    url = make_database(version)
+    connection, other = connect(url), connect(url, autocommit=False)
+    connection.execute("SET default_transaction_isolation = 'repeatable read'")
+    table, column = ("patients", "family_history") if version == 2 else ("users", "is_active")
+    row = "(name, family_history) VALUES ('p', true)"
+    if version == 10:
+        row = "(email, password_hash, is_active) VALUES ('e', '', false)"
+    other.execute(f"INSERT INTO {table} {row}".encode())
+    ended: list[list[str]] = []
+    waiting = threading.Thread(target=lambda: ended.append(down(connection, version)))
+    waiting.start()
+    blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
+    while scalar(other, blocked, table) == 0:
+        time.sleep(0.01)
+    other.commit()
+    waiting.join()
+    assert len(ended) == 1
+    up(connection, version)
+    assert scalar(connection, f"SELECT {column} FROM {table} ORDER BY id DESC LIMIT 1") is (
+        version == 2
+    )

@@ -43,6 +43,18 @@ def test_the_archives_readme_tells_of_every_table_that_is_kept() -> None:
     assert {table.removeprefix("archive.") for table in tables} <= told
 
 
+def test_the_archives_readme_tells_of_every_table_that_the_chain_keeps_or_moves() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "sql").glob("00*.sql"))]
+    chain = "".join(text for text in texts if text != MIGRATION)
+    listed = re.findall(r"(?:kept|moved) CONSTANT TEXT\[\] := (ARRAY\[.*?\]);", chain, re.DOTALL)
+    tables = {name for each in listed for name in re.findall(r"'(?:public\.)?(\w+)'", each)}
+    made = set(re.findall(r"(?:TABLE IF NOT EXISTS|INTO|FROM) archive\.(\w+)", chain)) - {
+        "chain_0006_"
+    }
+    assert {"clinics", "chain_0010_users", "chain_0009_user_clinics_orphans"} <= tables
+    assert tables | made <= set(re.findall(r"`(\w+)`", ARCHIVE))
+
+
 @pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
 def test_every_file_that_a_document_names_is_there(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
