@@ -91,6 +91,12 @@ class Turns(Play, RuleBasedStateMachine):
         self.work(data)
         self.there_and_back()
 
+    @rule(data=st.data(), version=st.integers(0, 9))
+    def work_and_visit(self, data: st.DataObject, version: int) -> None:
+        """Work, then go down the chain and up again: nothing is any different."""
+        self.work(data)
+        self.visit(version)
+
     def work(self, data: st.DataObject) -> None:
         """Write for a while as the application of the present version does, no kind twice."""
         kinds = {

@@ -100,6 +100,15 @@ class Writes(Turns):
         creator = self.somebody(data)
         self.change("users", self.pick(data, "users"), {"created_by": creator})
 
+    @write()
+    def erase_a_person(self, data: st.DataObject) -> None:
+        """Erase somebody whom this version or the archive knows; never before the first Up."""
+        known = self.world.complement
+        people = {*self.world.tables.get("patients", ()), *known.pairs, *known.withheld}
+        people |= {patient for patient, _ in self.world.past}
+        if self._first and people and data.draw(st.booleans()):
+            self.erase(data.draw(st.sampled_from(sorted(people))))
+
     def somebody(self, data: st.DataObject) -> Any:
         """Draw a user, or nobody."""
         users: list[Any] = sorted(self.world["users"])

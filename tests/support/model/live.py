@@ -16,11 +16,12 @@ from refactorkit.migrations.model import Direction
 from refactorkit.postgres import erasure
 from refactorkit.postgres.erasure import Authority
 from refactorkit.postgres.refactors import last_turn
+from tests.support import scripts
 from tests.support.chain import SQL
 from tests.support.model.columns import TABLES, Row, Value
 from tests.support.model.world import Decision, Key, Table, World
 
-REFACTOR = 11
+BEFORE_REFACTOR, REFACTOR = 10, 11
 # What a row is deleted and updated by.
 KEYS: Mapping[str, tuple[str, ...]] = {"user_clinics": ("user_id", "clinic_id")}
 EMPTY = (
@@ -95,6 +96,13 @@ class Live:
         assert turn.mapping is not None
         with self.connection.transaction():
             erasure.erase(self.connection, turn, turn.mapping, patient_id, authority)
+
+    def visit(self, version: int) -> None:
+        """Go from version 10 down to another one and up again, as plain goose would."""
+        for step in range(BEFORE_REFACTOR, version, -1):
+            scripts.down(self.connection, step)
+        for step in range(version + 1, BEFORE_REFACTOR + 1):
+            scripts.up(self.connection, step)
 
     def load(self, world: World) -> None:
         """Fill an empty database with the world's rows."""
