@@ -18,6 +18,7 @@ from refactorkit.cli import (
     embedded_server,
     logging,
     migrate,
+    preflight,
     render,
     seed,
     verify,
@@ -195,6 +196,7 @@ _GROUPS: Final[tuple[Callable[[typer.Typer], None], ...]] = (
     seed.register,
     embedded_server.register,
     verify.register,
+    preflight.register,
     drill.register,
     compile_mapping.register,
 )

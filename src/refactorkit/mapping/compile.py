@@ -28,8 +28,14 @@ def compile_migration(mapping: Mapping) -> str:
     return "\n".join(_without_runs_of_blank_lines(lines)) + "\n"
 
 
-def environment(mapping: Mapping) -> jinja2.Environment:
-    """Return the templates with everything that they need of one mapping."""
+def environment(mapping: Mapping, *, collecting: str = "") -> jinja2.Environment:
+    """Return the templates with everything that they need of one mapping.
+
+    Args:
+        mapping: the mapping.
+        collecting: empty for a migration; "catalog" or "data" for that part of the guards alone,
+            which then refuse nothing and leave what they would refuse in a setting.
+    """
     expressions = Expressions(mapping)
     id_type = mapping.source.columns[mapping.source.key].type
     id_range, id_multirange, id_limit = _INTEGERS[id_type]
@@ -72,6 +78,7 @@ def environment(mapping: Mapping) -> jinja2.Environment:
         "mapping_hash": mapping_hash(mapping),
         "structure_hash": structure_hash(mapping),
         "mapping_json": canonical_json(mapping),
+        "collecting": collecting,
     }
     made.globals |= {
         name: getattr(expressions, name) for name in dir(expressions) if not name.startswith("_")
