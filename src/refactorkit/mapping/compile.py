@@ -21,6 +21,26 @@ _INTEGERS = {
 }
 
 
+class _InMemory(jinja2.BytecodeCache):
+    """Templates that were compiled in this process: that takes longer than to render them."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Give what is there; Jinja compares it with the template's text."""
+        code = self._code.get(bucket.key)
+        if code is not None:
+            bucket.bytecode_from_string(code)
+
+    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Keep it."""
+        self._code[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED_TEMPLATES = _InMemory()
+
+
 def compile_migration(mapping: Mapping) -> str:
     """Return the migration's text: both directions, formatted, ending in a newline."""
     text = environment(mapping).get_template("migration.sql.j2").render()
@@ -45,6 +65,7 @@ def environment(mapping: Mapping, *, collecting: str = "") -> jinja2.Environment
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        bytecode_cache=_COMPILED_TEMPLATES,
         autoescape=False,  # noqa: S701 - SQL, whose values go through `lit` and `q`
     )
     made.filters |= {

@@ -229,11 +229,11 @@ class _Inquiry:
         self._scene = scene
         for check in CHECKS[: len(identity.CHECKS)]:
             self._run(check, scene)
-        started = time.monotonic()
         self._report("guards")
-        for group, observation in guards.guard_observations(scene):
+        interview = guards.Interview(scene)
+        for group, observation in guards.guard_observations(interview):
             self._note(group, guards.GROUPS[group].area, observation, needed=True)
-        self._guard_seconds = time.monotonic() - started
+        self._guard_seconds = interview.seconds
         for check in CHECKS[len(identity.CHECKS) :]:
             self._run(check, scene)
         self._room = disk.room(self._look, scene.tables)

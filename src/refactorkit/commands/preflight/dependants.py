@@ -19,7 +19,7 @@ def function_bodies(scene: Scene) -> Iterator[Observation]:
 
 
 def trigger_bodies(scene: Scene) -> Iterator[Observation]:
-    """Triggers on tables that stay, whose function's text names what goes away: writes would fail."""
+    """Triggers on tables that stay whose function names what goes away: writes would fail."""
     triggers = scene.look.ask(
         "triggers", words=scene.questions.words, tables=scene.tables, leaving=_leaving(scene)
     )

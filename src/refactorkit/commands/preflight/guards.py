@@ -5,8 +5,10 @@ The block is the migration's own template, so Up refuses exactly where this says
 
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from refactorkit.commands.preflight.finding import Area, Observation, no_go, note, ok, unknown
@@ -131,53 +133,78 @@ class Collected:
     groups: tuple[str, ...]
 
 
-def collect(scene: Scene, part: Part, *, accept: str | None) -> Collected:
-    """Run a part of Up's guards.
+class Interview:
+    """Asks Up's guards what they would refuse.
 
-    Args:
-        scene: the database.
-        part: which guards.
-        accept: the names that are accepted, as the setting has them; None for the session's own.
-
-    Raises:
-        UnseenError: the block could not run to its end.
+    Attributes:
+        seconds: how long the guards took once, catalog and rows, as Up runs them.
     """
-    return _run(scene, collected_guards(scene.refactor.mapping, Direction.UP, part), accept)
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.seconds = 0.0
+
+    @cached_property
+    def catalog(self) -> str:
+        """The guards that ask the catalog alone."""
+        return collected_guards(self.scene.refactor.mapping, Direction.UP, Part.CATALOG)
+
+    @cached_property
+    def data(self) -> str:
+        """The guards that look at rows."""
+        return collected_guards(self.scene.refactor.mapping, Direction.UP, Part.DATA)
+
+    def ask(self, block: str, *, accept: str | None) -> Collected:
+        """Run a part of the guards.
+
+        Args:
+            block: which part.
+            accept: the names that are accepted, as the setting has them; None for the session's.
+
+        Raises:
+            UnseenError: the block could not run to its end.
+        """
+        look = self.scene.look
+        before = look.setting(ACCEPT)
+        look.set(RUNNER, self.scene.runner)
+        if accept is not None:
+            look.set(ACCEPT, accept)
+        try:
+            look.run(block)
+            found = json.loads(look.setting(FOUND))
+        finally:
+            look.set(ACCEPT, before)
+        return _parse(found["refusals"], found["groups"])
+
+    def timed(self, block: str, *, accept: str | None) -> Collected:
+        """Run a part of the guards, and add to ``seconds`` what it took.
+
+        Raises:
+            UnseenError: as ``ask``.
+        """
+        started = time.monotonic()
+        collected = self.ask(block, accept=accept)
+        self.seconds += time.monotonic() - started
+        return collected
+
+    def overruled_by(self, everything: Collected) -> dict[Refusal, str]:
+        """Return the name that overrules each refusal that can be: the guards are asked by name."""
+        if not everything.refusals:
+            return {}
+        found: dict[Refusal, str] = {}
+        for name in sorted(set(_NAMES.findall(self.catalog))):
+            left = set(self.ask(self.catalog, accept=name).refusals)
+            found |= {each: name for each in everything.refusals if each not in left}
+        return found
 
 
-def overruled_by(scene: Scene, everything: Collected) -> dict[Refusal, str]:
-    """Return the name that overrules each refusal that can be; asked, name by name, of the guards."""
-    if not everything.refusals:
-        return {}
-    block = collected_guards(scene.refactor.mapping, Direction.UP, Part.CATALOG)
-    found: dict[Refusal, str] = {}
-    for name in sorted(set(_NAMES.findall(block))):
-        left = set(_run(scene, block, name).refusals)
-        found |= {each: name for each in everything.refusals if each not in left}
-    return found
-
-
-def _run(scene: Scene, block: str, accept: str | None) -> Collected:
-    look = scene.look
-    before = look.setting(ACCEPT)
-    look.set(RUNNER, scene.runner)
-    if accept is not None:
-        look.set(ACCEPT, accept)
-    try:
-        look.run(block)
-        found = json.loads(look.setting(FOUND))
-    finally:
-        look.set(ACCEPT, before)
-    return _parse(found["refusals"], found["groups"])
-
-
-def guard_observations(scene: Scene) -> Iterator[tuple[str, Observation]]:
+def guard_observations(interview: Interview) -> Iterator[tuple[str, Observation]]:
     """Give what each group of guards would refuse, or that it would not."""
-    accept = ",".join(scene.request.accept) or None
+    accept = ",".join(interview.scene.request.accept) or None
     try:
-        binding = collect(scene, Part.CATALOG, accept=accept)
-        everything = collect(scene, Part.CATALOG, accept="")
-        names = overruled_by(scene, everything)
+        binding = interview.timed(interview.catalog, accept=accept)
+        everything = interview.ask(interview.catalog, accept="")
+        names = interview.overruled_by(everything)
     except UnseenError as unseen:
         for name in GROUPS:
             if name not in DATA_GROUPS:
@@ -188,7 +215,7 @@ def guard_observations(scene: Scene) -> Iterator[tuple[str, Observation]]:
     else:
         yield from _observations(binding, everything, names)
     try:
-        data = collect(scene, Part.DATA, accept=accept)
+        data = interview.timed(interview.data, accept=accept)
     except UnseenError as unseen:
         for name in DATA_GROUPS:
             yield name, unknown(f"the rows could not be looked at: {unseen.reason}", unseen.advice)

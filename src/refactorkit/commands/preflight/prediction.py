@@ -77,8 +77,10 @@ def _reckon(
     pieces = [guard_seconds]
     if sample.rows:
         rows = {"pairs": figures.pairs, "fingerprints": figures.pairs}
-        for name in ("pairs", "subjects", "indexes", "fingerprints"):
-            pieces.append(sample.seconds[name] * rows.get(name, figures.subjects) / sample.rows)
+        pieces += [
+            sample.seconds[name] * rows.get(name, figures.subjects) / sample.rows
+            for name in ("pairs", "subjects", "indexes", "fingerprints")
+        ]
     for number, table in enumerate(figures.links):
         all_rows, relinked = figures.links[table], figures.relinked[table]
         # Read twice: to find the rows that must be written, and for the new foreign key.
@@ -91,7 +93,7 @@ def _reckon(
             pieces.append(each * relinked)
     seconds = sum(pieces) + statements * (sample.trip_seconds + sample.definition_seconds)
     grows = _grows(figures, sample)
-    wal = _wal(scene, figures, sample, rebuild=rebuild)
+    wal = _wal(figures, sample, rebuild=rebuild)
     return Prediction(
         rows=figures.pairs + figures.subjects + sum(figures.relinked.values()),
         wal_bytes=wal,
@@ -112,7 +114,7 @@ def _grows(figures: Figures, sample: Sample) -> int:
     return int(figures.subjects * subject + figures.pairs * pair)
 
 
-def _wal(scene: Scene, figures: Figures, sample: Sample, *, rebuild: bool) -> int:
+def _wal(figures: Figures, sample: Sample, *, rebuild: bool) -> int:
     """Return the bytes of log: rows with their headers, indexes as they are built, whole pages."""
     if not sample.rows:
         return 0
