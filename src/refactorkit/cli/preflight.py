@@ -61,7 +61,7 @@ def preflight(
     ] = True,
     timeout: Annotated[
         float,
-        typer.Option(min=0.001, metavar="SECONDS", help="How long one question may take."),
+        typer.Option(min=0.1, metavar="SECONDS", help="How long one question may take."),
     ] = DEFAULT_TIMEOUT_SECONDS,
 ) -> None:
     """Say go or no-go for Up of the next refactor, with reasons; nothing is changed."""

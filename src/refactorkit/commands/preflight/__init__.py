@@ -44,7 +44,7 @@ from refactorkit.commands.preflight.scene import (
     Scene,
 )
 from refactorkit.commands.verdict import Verdict
-from refactorkit.errors import NOTHING_CHANGED
+from refactorkit.errors import NOTHING_CHANGED, FailedError
 from refactorkit.mapping.compiled import Refactor, refactor_of
 from refactorkit.mapping.guards import up_guards
 from refactorkit.mapping.preflight import Questions
@@ -203,7 +203,14 @@ class _Inquiry:
         self._report = report
         self._found = found
         self._refactor = _next(found, refactors)
-        self._identity = identity.identify(look)
+        try:
+            self._identity = identity.identify(look)
+        except UnseenError as unseen:
+            raise FailedError(
+                f"The server does not say which database this is: {unseen.reason}.",
+                state=NOTHING_CHANGED,
+                hint=unseen.advice,
+            ) from None
         self._findings: list[Finding] = []
         self._scene: Scene | None = None
         self._room: Room | None = None

@@ -64,7 +64,9 @@ def predict(scene: Scene, *, guard_seconds: float) -> Prediction | UnseenError:
     rebuild = figures.pairs >= 2 * figures.natives
     parts = scene.questions.sample(SAMPLE_ROWS, rebuild=rebuild)
     try:
-        sample = sampling.take(scene.look.connection, parts, most=SAMPLE_ROWS)
+        sample = sampling.take(
+            scene.look.connection, parts, most=SAMPLE_ROWS, links=scene.questions.links
+        )
     except UnseenError as unseen:
         return unseen
     return _reckon(scene, figures, sample, rebuild=rebuild, guard_seconds=guard_seconds)
@@ -122,6 +124,12 @@ def _wal(figures: Figures, sample: Sample, *, rebuild: bool) -> int:
     row = (sample.target_bytes + sample.target_index_bytes) / sample.rows
     row += _RECORD_BYTES + kept * _INDEX_RECORD_BYTES * (1 if rebuild else 2)
     pair = (sample.pair_bytes + sample.pair_index_bytes) / sample.rows + _RECORD_BYTES
-    # After a checkpoint a page is written whole once: that of the old row, and of an index.
-    pages = 2 * sum(figures.relinked.values())
-    return int(figures.subjects * row + figures.pairs * pair + pages * _PAGE_BYTES)
+    wal = figures.subjects * row + figures.pairs * pair
+    for table, size in sample.links.items():
+        relinked = figures.relinked[table]
+        rows = max(figures.links[table], 1)
+        wal += relinked * (2 * size.row_bytes / rows + size.indexes * _INDEX_RECORD_BYTES)
+        if size.pages_are_logged:
+            # After a checkpoint a page is logged whole once: the old row's, and one of each index.
+            wal += min(relinked * (1 + size.indexes) * _PAGE_BYTES, size.all_bytes)
+    return int(wal)

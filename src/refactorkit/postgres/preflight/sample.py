@@ -25,6 +25,32 @@ _SIZES: Final = """
 """
 
 
+_LINKS: Final = """
+    SELECT t, pg_relation_size(t::regclass),
+        pg_table_size(t::regclass) + pg_indexes_size(t::regclass),
+        (SELECT count(*) FROM pg_index AS x WHERE x.indrelid = t::regclass),
+        current_setting('full_page_writes') = 'on'
+    FROM unnest(%(tables)s::text[]) AS t
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkSize:
+    """How big a table is that is relinked.
+
+    Attributes:
+        row_bytes: of its rows.
+        all_bytes: with its indexes.
+        indexes: how many there are.
+        pages_are_logged: whether a page is logged whole when it is first changed.
+    """
+
+    row_bytes: int
+    all_bytes: int
+    indexes: int
+    pages_are_logged: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sample:
     """What was measured.
@@ -40,6 +66,7 @@ class Sample:
         target_index_bytes: of all its indexes.
         pair_bytes: of the pairs.
         pair_index_bytes: of their two indexes.
+        links: how big the relinked tables are, by name.
         total_seconds: how long the whole sample took.
     """
 
@@ -53,16 +80,20 @@ class Sample:
     target_index_bytes: int
     pair_bytes: int
     pair_index_bytes: int
+    links: Mapping[str, LinkSize]
     total_seconds: float
 
 
-def take(connection: Connection, parts: Sequence[Part], *, most: int) -> Sample:
+def take(
+    connection: Connection, parts: Sequence[Part], *, most: int, links: Sequence[str]
+) -> Sample:
     """Run the parts once, and roll everything back.
 
     Args:
         connection: in autocommit, outside any transaction.
         parts: in order.
         most: how many rows the parts were rendered for.
+        links: the tables that are relinked, with their schema.
 
     Raises:
         UnseenError: this user may make no temporary table, or it took too long.
@@ -86,6 +117,7 @@ def take(connection: Connection, parts: Sequence[Part], *, most: int) -> Sample:
             written[part.name] = look.attempt(partial(_run, connection, part.timed))
             seconds[part.name] = time.monotonic() - started
         rows, target, target_indexes, pairs, pair_indexes = look.query(_SIZES)[0]
+        sizes = look.query(_LINKS, {"tables": list(links)})
     return Sample(
         rows=rows,
         most=most,
@@ -97,6 +129,12 @@ def take(connection: Connection, parts: Sequence[Part], *, most: int) -> Sample:
         target_index_bytes=target_indexes,
         pair_bytes=pairs,
         pair_index_bytes=pair_indexes,
+        links={
+            name: LinkSize(
+                row_bytes=row_bytes, all_bytes=all_bytes, indexes=indexes, pages_are_logged=whole
+            )
+            for name, row_bytes, all_bytes, indexes, whole in sizes
+        },
         total_seconds=time.monotonic() - begun,
     )
 
