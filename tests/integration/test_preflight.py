@@ -10,6 +10,7 @@ from psycopg import sql
 
 from refactorkit.commands.preflight import Expectations, Level, activity
 from refactorkit.commands.verdict import Verdict
+from refactorkit.errors import UsageError
 from refactorkit.postgres.locks import LOCK_ID
 from tests.support.chain import SQL
 from tests.support.cli import run
@@ -51,7 +52,7 @@ PLANTS = {
         " ALTER TABLE public.users ADD tenant text DEFAULT lower('X') CHECK (tenant <> '')",
         "subject_checks",
         Level.UNKNOWN,
-        "whether subjects meet check users_tenant_check of public.users depends on tenant",
+        "check users_tenant_check of public.users is not foreseen: it depends on tenant",
     ),
     "a check that writes": (
         "CREATE TABLE public.seen (n integer); CREATE FUNCTION public.f(text) RETURNS boolean"
@@ -455,3 +456,63 @@ def test_preflight_changes_nothing(db: psycopg.Connection, database_at_10: str) 
         assert look(database_at_10, sample=True).prediction is not None
     assert pg_dump(database_at_10, exclude_schemas=()) == before
     assert db.execute(sequences).fetchall() == values
+
+
+def test_what_hangs_on_the_renamed_column_is_named(
+    db: psycopg.Connection, database_at_10: str
+) -> None:
+    assert [f.level for f in found(look(database_at_10), "renamed_columns")] == [Level.OK]
+    db.execute("CREATE INDEX mine ON public.assessments (patient_id) WHERE risk_score > 50")
+    (told,) = found(look(database_at_10), "renamed_columns")
+    assert told.level is Level.NOTE
+    assert told.says.startswith("index public.mine uses public.assessments.patient_id")
+
+
+def test_an_event_trigger_is_not_made_to_fire(db: psycopg.Connection, database_at_10: str) -> None:
+    db.execute(
+        "CREATE FUNCTION public.f() RETURNS event_trigger LANGUAGE plpgsql"
+        " AS 'BEGIN RAISE EXCEPTION USING MESSAGE = ''fired''; END'"
+    )
+    db.execute("CREATE EVENT TRIGGER rk_fires ON ddl_command_start EXECUTE FUNCTION public.f()")
+    result = look(database_at_10, sample=True)
+    (told,) = found(result, "forecast")
+    assert told.level is Level.UNKNOWN
+    assert "an event trigger would run" in told.says
+    assert result.verdict is Verdict.PASS
+
+
+def test_a_superuser_runs_no_function_of_somebody_else(
+    database_at_10: str, reader: tuple[str, str]
+) -> None:
+    _, owner = reader
+    with psycopg.connect(with_user(database_at_10, owner), autocommit=True) as own:
+        own.execute(
+            "CREATE FUNCTION public.f(text) RETURNS boolean IMMUTABLE LANGUAGE plpgsql"
+            " AS 'BEGIN RETURN true; END';"
+            " ALTER TABLE public.users ADD CONSTRAINT foreign_code CHECK (public.f(role));"
+            " CREATE UNIQUE INDEX foreign_key ON public.users (email, (public.f(role)))"
+        )
+    as_owner = look(with_user(database_at_10, owner))
+    assert {f.level for f in found(as_owner, "subject_checks")} == {Level.OK}
+    assert {f.level for f in found(as_owner, "subject_keys")} == {Level.OK}
+    as_superuser = look(database_at_10, runner=owner)
+    assert as_superuser.verdict is Verdict.INCOMPLETE
+    unseen = [f for f in as_superuser.of(Level.UNKNOWN) if f.needed]
+    assert [f.check for f in unseen] == ["subject_checks", "subject_keys"]
+    assert all("no superuser's" in f.says for f in unseen)
+    accepted = look(database_at_10, runner=owner, accept=("subject_checks", "subject_keys"))
+    assert accepted.verdict is Verdict.PASS
+
+
+def test_a_runner_who_is_nobody_is_a_mistake_of_the_caller(database_at_10: str) -> None:
+    with pytest.raises(UsageError, match="There is no such role"):
+        look(database_at_10, runner="nobody_of_this_name")
+
+
+def test_another_command_can_be_gated_by_it(db: psycopg.Connection, database_at_10: str) -> None:
+    assert look(database_at_10).refusal is None
+    db.execute("CREATE VIEW public.v AS SELECT id FROM public.patients")
+    refusal = look(database_at_10).refusal
+    assert refusal is not None
+    assert refusal.exit_code == 3
+    assert "view public.v depends on public.patients" in refusal.message

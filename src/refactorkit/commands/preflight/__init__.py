@@ -35,7 +35,7 @@ from refactorkit.commands.preflight.finding import (
     ok,
     unknown,
 )
-from refactorkit.commands.preflight.prediction import Prediction, predict
+from refactorkit.commands.preflight.prediction import Prediction, fires_for_tables, predict
 from refactorkit.commands.preflight.scene import (
     Check,
     Expectations,
@@ -44,7 +44,7 @@ from refactorkit.commands.preflight.scene import (
     Scene,
 )
 from refactorkit.commands.verdict import Verdict
-from refactorkit.errors import NOTHING_CHANGED, FailedError
+from refactorkit.errors import NOTHING_CHANGED, FailedError, RefusedError, UsageError
 from refactorkit.mapping.compiled import Refactor, refactor_of
 from refactorkit.mapping.guards import up_guards
 from refactorkit.mapping.preflight import Questions
@@ -127,6 +127,21 @@ class PreflightResult:
         """0 for go, else 3."""
         return 0 if self.verdict is Verdict.PASS else 3
 
+    @property
+    def refusal(self) -> RefusedError | None:
+        """What a command that needs a go raises; None for go."""
+        if self.verdict is Verdict.PASS:
+            return None
+        stands = self.of(Level.NO_GO) or tuple(
+            each for each in self.of(Level.UNKNOWN) if each.needed
+        )
+        word = "no-go" if self.verdict is Verdict.FAIL else "incomplete"
+        return RefusedError(
+            f"Preflight says {word}: {'; '.join(each.says for each in stands)}.",
+            state=NOTHING_CHANGED,
+            hint="See refactorkit preflight: it says of each what to do, and what overrules it.",
+        )
+
     def of(self, level: Level) -> tuple[Finding, ...]:
         """Return the findings of one level."""
         return tuple(each for each in self.findings if each.level is level)
@@ -142,7 +157,7 @@ def preflight(
         report: is told the name of each check before it is made.
 
     Raises:
-        UsageError: the folder or the version table's name is wrong.
+        UsageError: the folder, the version table's name or the runner's is wrong.
         RefusedError: the files are broken.
         FailedError: there is no server, or it was lost.
     """
@@ -211,12 +226,20 @@ class _Inquiry:
                 state=NOTHING_CHANGED,
                 hint=unseen.advice,
             ) from None
+        runner = request.runner
+        if runner is not None and not look.one("role_exists", runner=runner)[0]:
+            raise UsageError(
+                "There is no such role: the one that --runner names.",
+                state=NOTHING_CHANGED,
+                hint="Name the role that will run Up, as pg_roles spells it.",
+            )
         self._findings: list[Finding] = []
         self._scene: Scene | None = None
         self._room: Room | None = None
         self._limits: Mapping[str, float] | UnseenError = {}
         self._prediction: Prediction | UnseenError | None = None
         self._guard_seconds = 0.0
+        self._fires = True
 
     def look(self) -> None:
         """Make every check that reads the snapshot."""
@@ -245,6 +268,7 @@ class _Inquiry:
             self._run(check, scene)
         self._room = disk.room(self._look, scene.tables)
         try:
+            self._fires = fires_for_tables(self._look)
             self._limits = server.time_limits(scene)
         except UnseenError as unseen:
             self._limits = unseen
@@ -254,7 +278,7 @@ class _Inquiry:
         if self._scene is None or self._room is None:
             return
         self._report("sample")
-        prediction = predict(self._scene, guard_seconds=self._guard_seconds)
+        prediction = predict(self._scene, guard_seconds=self._guard_seconds, fires=self._fires)
         self._prediction = prediction
         room, limits = self._room, self._limits
         area = Area.PREDICTION

@@ -85,6 +85,25 @@ def used_elsewhere(scene: Scene) -> Iterator[Observation]:
         yield ok("no policy, default or trigger of another table uses what goes away")
 
 
+def renamed_columns(scene: Scene) -> Iterator[Observation]:
+    """What hangs on a column that is renamed follows it by its number."""
+    links = scene.refactor.mapping.link
+    own = [link.foreign_key for link in links]
+    own += [index for link in links for index in link.indexes]
+    found = scene.look.ask(
+        "renamed_columns",
+        tables=[f"public.{link.table}" for link in links],
+        columns=[link.column for link in links],
+        own=own,
+    )
+    for what, column in found:
+        yield note(
+            f"{what} uses {column}, and follows its new name", "Nothing, or see that it does."
+        )
+    if not found:
+        yield ok("nothing but the mapping's own hangs on a column that is renamed")
+
+
 def _leaving(scene: Scene) -> list[str]:
     return list(scene.guards.leaving)
 
@@ -98,5 +117,6 @@ CHECKS = (
     Check(name="trigger_bodies", area=Area.DEPENDANTS, run=trigger_bodies),
     Check(name="event_triggers", area=Area.DEPENDANTS, run=event_triggers),
     Check(name="extension_members", area=Area.DEPENDANTS, run=extension_members),
+    Check(name="renamed_columns", area=Area.DEPENDANTS, run=renamed_columns),
     Check(name="used_elsewhere", area=Area.DEPENDANTS, run=used_elsewhere),
 )

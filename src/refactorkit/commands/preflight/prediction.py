@@ -11,7 +11,7 @@ from typing import Final
 from refactorkit.commands.preflight.figures import Figures
 from refactorkit.commands.preflight.scene import Scene
 from refactorkit.postgres.preflight import sample as sampling
-from refactorkit.postgres.preflight.looking import UnseenError
+from refactorkit.postgres.preflight.looking import Look, UnseenError
 from refactorkit.postgres.preflight.sample import Sample
 
 SAMPLE_ROWS: Final = 5_000
@@ -48,12 +48,13 @@ class Prediction:
     sample_seconds: float
 
 
-def predict(scene: Scene, *, guard_seconds: float) -> Prediction | UnseenError:
+def predict(scene: Scene, *, guard_seconds: float, fires: bool) -> Prediction | UnseenError:
     """Take the sample, after the snapshot is closed, and reckon.
 
     Args:
         scene: the database.
         guard_seconds: how long the guards took, which Up runs under its locks.
+        fires: whether an event trigger would run for the sample's tables.
     """
     figures = scene.figures
     if isinstance(figures, UnseenError):
@@ -61,6 +62,11 @@ def predict(scene: Scene, *, guard_seconds: float) -> Prediction | UnseenError:
     if not scene.request.sample or scene.identity.is_standby:
         why = "--no-sample" if not scene.request.sample else "a standby has no temporary tables"
         return UnseenError(f"no sample was taken ({why})", "Run preflight with a sample.")
+    if fires:
+        return UnseenError(
+            "no sample was taken: an event trigger would run for its temporary tables",
+            "Disable the event trigger while preflight runs, if its code may be left out.",
+        )
     rebuild = figures.pairs >= 2 * figures.natives
     parts = scene.questions.sample(SAMPLE_ROWS, rebuild=rebuild)
     try:
@@ -70,6 +76,15 @@ def predict(scene: Scene, *, guard_seconds: float) -> Prediction | UnseenError:
     except UnseenError as unseen:
         return unseen
     return _reckon(scene, figures, sample, rebuild=rebuild, guard_seconds=guard_seconds)
+
+
+def fires_for_tables(look: Look) -> bool:
+    """Tell whether an event trigger of somebody would run for the sample's tables.
+
+    Raises:
+        UnseenError: that is not to be seen.
+    """
+    return any(event.startswith("ddl_") for _, event, _ in look.ask("event_triggers"))
 
 
 def _reckon(

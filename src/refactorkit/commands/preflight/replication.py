@@ -80,7 +80,13 @@ def replicas(scene: Scene) -> Iterator[Observation]:
             yield note(says, "Let it catch up first: Up adds the predicted WAL to it.")
         else:
             yield ok(says)
-    if not found:
+    idle = [row for row in scene.look.ask("slots") if row[1] == "physical" and not row[3]]
+    for name, _kind, _plugin, _active, _here, behind in idle:
+        yield note(
+            f"slot {name} is not active, and keeps {(behind or 0) / 2**20:,.0f} MiB of log",
+            "Bring its standby back, or drop the slot: Up adds the predicted WAL to it.",
+        )
+    if not found and not idle:
         yield ok("no standby follows")
 
 

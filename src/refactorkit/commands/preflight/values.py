@@ -8,6 +8,7 @@ from refactorkit.commands.preflight.scene import Check, Scene
 from refactorkit.mapping.preflight import ExtraColumn
 from refactorkit.postgres.preflight.looking import UnseenError
 
+_FOREIGN: Final = "it calls a function that is no superuser's, and a superuser looks"
 _MUCH_OF_A_SEQUENCE: Final = 0.75
 
 
@@ -54,15 +55,16 @@ def subject_checks(scene: Scene) -> Iterator[Observation]:
     known = set(scene.guards.own_constraints)
     extra = _extra(scene)
     seen = 0
-    for name, condition, columns in scene.look.ask("constraints", target=scene.target):
-        if name.strip('"') in known:
+    rows = scene.look.ask("constraints", target=scene.target)
+    for name, plain_name, condition, columns, is_foreign in rows:
+        if plain_name in known:
             continue
         seen += 1
         yield from _counted(
             scene,
             f"check {name} of {scene.target}",
             scene.questions.broken_check(extra, condition),
-            _unforeseeable(extra, columns),
+            _FOREIGN if is_foreign else _unforeseeable(extra, columns),
             breaks="would not be met by {} subjects",
             accept="subject_checks",
         )
@@ -75,16 +77,16 @@ def subject_keys(scene: Scene) -> Iterator[Observation]:
     extra = _extra(scene)
     seen = 0
     found = scene.look.ask("unique_indexes", target=scene.target)
-    for name, keys, condition, columns, nulls_are_equal, is_exclusion in found:
+    for name, keys, condition, columns, nulls_are_equal, is_exclusion, is_foreign in found:
         seen += 1
-        added = _unforeseeable(extra, columns)
+        reason = _FOREIGN if is_foreign else _unforeseeable(extra, columns)
         if is_exclusion:
-            added = ["an exclusion"]
+            reason = "it is an exclusion constraint, which only the insert tries"
         yield from _counted(
             scene,
             f"unique index {name}",
             scene.questions.broken_unique(extra, keys, condition, nulls_are_equal=nulls_are_equal),
-            added,
+            reason,
             breaks="would meet the same key twice for {} subjects",
             accept="subject_keys",
         )
@@ -119,17 +121,18 @@ def _extra(scene: Scene) -> tuple[ExtraColumn, ...]:
     return tuple(ExtraColumn(name=name, type=kind, value=value) for name, kind, value in rows)
 
 
-def _unforeseeable(extra: tuple[ExtraColumn, ...], columns: list[str]) -> list[str]:
-    return [column.name for column in extra if column.value is None and column.name in columns]
+def _unforeseeable(extra: tuple[ExtraColumn, ...], columns: list[str]) -> str:
+    """Return why only the insert can tell; empty where it can be foreseen."""
+    names = [column.name for column in extra if column.value is None and column.name in columns]
+    return f"it depends on {', '.join(names)}, which only the insert makes" if names else ""
 
 
 def _counted(
-    scene: Scene, what: str, query: str, unforeseeable: list[str], *, breaks: str, accept: str
+    scene: Scene, what: str, query: str, reason: str, *, breaks: str, accept: str
 ) -> Iterator[Observation]:
-    if unforeseeable:
+    if reason:
         yield unknown(
-            f"whether subjects meet {what} depends on {', '.join(unforeseeable)}, which only the"
-            " insert makes",
+            f"whether subjects meet {what} is not foreseen: {reason}",
             "Try Up on a copy of the database (refactorkit drill --from), or drop it meanwhile.",
             accept=accept,
         )
