@@ -82,7 +82,12 @@ CHECKS: Final[tuple[Check, ...]] = (
 """Those that need the refactor's tables; the guards, files and the outlook come on top."""
 
 FILE_CHECKS: Final = ("versions", "compiled_file", "edited_files")
-OUTLOOK_CHECKS: Final = ("forecast", "disk_space", "time_limits")
+OUTLOOK_CHECKS: Final[Mapping[str, bool]] = {
+    "forecast": False,
+    "disk_space": False,
+    "time_limits": True,
+}
+"""Those that follow from the prediction, and whether they are needed."""
 TABLES_CHECK: Final = "tables"
 
 _LOCK_TIMEOUT_MS: Final = 500
@@ -281,10 +286,13 @@ class _Inquiry:
         prediction = predict(self._scene, guard_seconds=self._guard_seconds, fires=self._fires)
         self._prediction = prediction
         room, limits = self._room, self._limits
-        area = Area.PREDICTION
-        self._add("forecast", area, lambda: outlook.forecast(prediction), needed=False)
-        self._add("disk_space", area, lambda: outlook.disk_space(room, prediction), needed=False)
-        self._add("time_limits", area, lambda: outlook.time_limits(limits, prediction))
+        looks: dict[str, Callable[[], Iterable[Observation]]] = {
+            "forecast": lambda: outlook.forecast(prediction),
+            "disk_space": lambda: outlook.disk_space(room, prediction),
+            "time_limits": lambda: outlook.time_limits(limits, prediction),
+        }
+        for name, needed in OUTLOOK_CHECKS.items():
+            self._add(name, Area.PREDICTION, looks[name], needed=needed)
 
     def result(self, *, seconds: float) -> PreflightResult:
         """Return what was gathered."""
