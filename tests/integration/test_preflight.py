@@ -140,13 +140,13 @@ PLANTS = {
         "UPDATE public.patients SET hypertension = 'yes' WHERE id < 3",
         "values_without_image",
         Level.NOTE,
-        "2 values of public.patients.hypertension have no image",
+        "values of public.patients without an image: hypertension 2; they are NULL",
     ),
     "a number without an image": (
         "UPDATE public.patients SET years_menopause = 60 WHERE id = 3",
         "values_without_image",
         Level.NOTE,
-        "1 values of public.patients.years_menopause have no image",
+        "values of public.patients without an image: years_menopause 1; they are NULL",
     ),
     "ids that run out": (
         "SELECT setval('public.assessments_id_seq', 2000000000)",
@@ -289,10 +289,15 @@ def test_another_database_than_the_expected_is_a_no_go(
         assert said.endswith("is expected")
 
 
-def test_a_session_cannot_pretend_to_be_of_another_environment(database_at_10: str) -> None:
+def test_a_session_cannot_pretend_to_be_of_another_environment(
+    db: psycopg.Connection, database_at_10: str
+) -> None:
     pretending = f"{database_at_10}&options=-c%20refactorkit.environment%3Dproduction"
     result = look(pretending, expect=Expectations(environment="production"))
     assert no_gos(result) == ['the environment marker is not set, and "production" is expected']
+    db.execute(f"ALTER DATABASE {db.info.dbname} SET refactorkit.environment = 'drill'".encode())
+    result = look(pretending, expect=Expectations(environment="production"))
+    assert no_gos(result) == ['the environment marker is "drill", and "production" is expected']
 
 
 # What a role may not see is unknown, and no pass
@@ -516,3 +521,12 @@ def test_another_command_can_be_gated_by_it(db: psycopg.Connection, database_at_
     assert refusal is not None
     assert refusal.exit_code == 3
     assert "view public.v depends on public.patients" in refusal.message
+
+
+def test_public_is_among_those_who_will_read(db: psycopg.Connection, database_at_10: str) -> None:
+    db.execute("GRANT SELECT (name) ON public.patients TO PUBLIC")
+    db.execute("GRANT SELECT ON public.users TO PUBLIC")
+    told = found(look(database_at_10), "readers")[0]
+    now, later = told.says.split("; who will read the profiles in public.users: ")
+    assert "PUBLIC" in now
+    assert "PUBLIC" in later

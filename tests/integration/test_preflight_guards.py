@@ -1,7 +1,7 @@
 """Preflight says no-go exactly where Up refuses, in the same words; and go where Up passes."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import psycopg
 import pytest
@@ -18,6 +18,7 @@ from tests.support.chain import SQL
 from tests.support.clinic import open_clinic
 from tests.support.preflights import found, look, no_gos
 from tests.support.refactor import turn
+from tests.support.scripts import run_script
 
 OVERRULED = re.compile(r" \(--accept \w+\)")
 PLANTS = {
@@ -31,10 +32,10 @@ def db(database_at_10: str, connect: Callable[..., psycopg.Connection]) -> psyco
     return connect(database_at_10)
 
 
-def refusal(db: psycopg.Connection, settings: Mapping[str, str] | None = None) -> list[str]:
+def refusal(db: psycopg.Connection) -> list[str]:
     """Run Up, which must refuse; return its sentences without the names that overrule them."""
     with pytest.raises(psycopg.Error) as refused:
-        turn(db, "up", settings)
+        run_script(db, 11, Direction.UP)
     assert refused.value.sqlstate == "RK001"
     message = str(refused.value.diag.message_primary)
     sentences = message.removeprefix("0011 Up refuses: ").removesuffix(".")

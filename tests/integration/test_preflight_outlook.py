@@ -29,6 +29,7 @@ GENEROUS = 5
 PREDICTION = Prediction(
     rows=100,
     wal_bytes=60,
+    whole_page_bytes=0,
     disk_bytes=100,
     seconds=10.0,
     lock_seconds=10.0,
@@ -227,7 +228,7 @@ def test_the_text_has_the_verdict_first_then_what_to_do_then_notes_then_figures(
         "no-go: view public.v depends on public.users. [dependants]",
         "    Drop it, and make it again",
         "Or overrule it: --accept dependants.",
-        "note: 2 values of public.patients.hypertension have no image",
+        "note: values of public.patients without an image: ",
         "not seen: nothing was predicted",
         "figure",
         "ok: ",
@@ -258,6 +259,7 @@ def test_the_document_has_every_check_with_verdict_and_name(database_at_10: str)
     assert all(each["do"] for each in bad)
     assert {each["verdict"] for each in document["checks"]} <= {"ok", "note", "no-go", "unknown"}
     assert document["figures"]["sources"] == 14
+    assert document["figures"]["without_image"]["hypertension"] == 2
     assert document["prediction"]["sampled"] == 14
     assert json.dumps(document).isascii()
 

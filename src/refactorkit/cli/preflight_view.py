@@ -136,6 +136,8 @@ def _figures(result: PreflightResult) -> Iterator[tuple[str, str]]:
     else:
         yield "predicted rows written", f"{prediction.rows:,}"
         yield "predicted WAL", f"{prediction.wal_bytes / _MIB:,.1f} MiB"
+        if prediction.whole_page_bytes:
+            yield "and for whole pages at most", f"{prediction.whole_page_bytes / _MIB:,.1f} MiB"
         yield "predicted need on disk", f"{prediction.disk_bytes / _MIB:,.1f} MiB"
         yield "predicted seconds", f"{prediction.seconds:,.2f}"
         yield "predicted seconds under locks", f"{prediction.lock_seconds:,.2f}"

@@ -20,6 +20,7 @@ class Figures:
         collisions: those of them that are new: the source's id was, or may have been, a target's.
         ids_used: the highest id that is, was or may be in use in either table.
         deleted: sources deleted since the last Down: their subjects do not return.
+        without_image: values of each lossy column of the source that have no image, by its name.
         links: rows of each table that is relinked, by its name with the schema.
         relinked: those of them that Up must write.
     """
@@ -32,6 +33,7 @@ class Figures:
     collisions: int
     ids_used: int
     deleted: int
+    without_image: Mapping[str, int]
     links: Mapping[str, int]
     relinked: Mapping[str, int]
 
@@ -44,6 +46,8 @@ def count(look: Look, questions: Questions, *, again: bool) -> Figures:
     """
     row = look.query(questions.figures(again=again))[0]
     *numbers, links, relinked = row
+    lossy = questions.lossy
+    imageless = look.query(questions.unmapped())[0] if lossy else ()
     sources, natives, pairs, subjects, renumbered, collisions, ids_used, deleted = (
         int(number or 0) for number in numbers
     )
@@ -56,6 +60,7 @@ def count(look: Look, questions: Questions, *, again: bool) -> Figures:
         collisions=collisions,
         ids_used=ids_used,
         deleted=deleted,
+        without_image=dict(zip(lossy, imageless, strict=True)),
         links=dict(zip(questions.links, links, strict=True)),
         relinked=dict(zip(questions.links, relinked, strict=True)),
     )

@@ -29,7 +29,9 @@ class Prediction:
     Attributes:
         rows: that it writes: pairs, subjects, relinked rows.
         wal_bytes: the log it writes.
-        disk_bytes: what the database grows by, and the log that is kept meanwhile.
+        whole_page_bytes: what comes on top at most, for pages that were not changed since the last
+            checkpoint and are logged whole.
+        disk_bytes: what the database grows by, and all of that log.
         seconds: from its first statement to its COMMIT.
         lock_seconds: how long it holds its exclusive locks;
             plain Up takes them first and holds them to its end.
@@ -40,6 +42,7 @@ class Prediction:
 
     rows: int
     wal_bytes: int
+    whole_page_bytes: int
     disk_bytes: int
     seconds: float
     lock_seconds: float
@@ -111,10 +114,12 @@ def _reckon(
     seconds = sum(pieces) + statements * (sample.trip_seconds + sample.definition_seconds)
     grows = _grows(figures, sample)
     wal = _wal(figures, sample, rebuild=rebuild)
+    whole = _whole_pages(figures, sample)
     return Prediction(
         rows=figures.pairs + figures.subjects + sum(figures.relinked.values()),
         wal_bytes=wal,
-        disk_bytes=grows + wal,
+        whole_page_bytes=whole,
+        disk_bytes=grows + wal + whole,
         seconds=seconds,
         lock_seconds=seconds,
         longest_seconds=max(pieces),
@@ -128,11 +133,15 @@ def _grows(figures: Figures, sample: Sample) -> int:
         return 0
     subject = (sample.target_bytes + sample.target_index_bytes) / sample.rows
     pair = (sample.pair_bytes + sample.pair_index_bytes) / sample.rows
-    return int(figures.subjects * subject + figures.pairs * pair)
+    links = sum(
+        figures.relinked[table] * size.all_bytes / max(figures.links[table], 1)
+        for table, size in sample.links.items()
+    )
+    return int(figures.subjects * subject + figures.pairs * pair + links)
 
 
 def _wal(figures: Figures, sample: Sample, *, rebuild: bool) -> int:
-    """Return the bytes of log: rows with their headers, indexes as they are built, whole pages."""
+    """Return the bytes of log: rows with their headers, and indexes as they are built."""
     if not sample.rows:
         return 0
     kept = 2  # the key, and the unique one; the others are filled row by row where not rebuilt
@@ -144,7 +153,13 @@ def _wal(figures: Figures, sample: Sample, *, rebuild: bool) -> int:
         relinked = figures.relinked[table]
         rows = max(figures.links[table], 1)
         wal += relinked * (2 * size.row_bytes / rows + size.indexes * _INDEX_RECORD_BYTES)
-        if size.pages_are_logged:
-            # After a checkpoint a page is logged whole once: the old row's, and one of each index.
-            wal += min(relinked * (1 + size.indexes) * _PAGE_BYTES, size.all_bytes)
     return int(wal)
+
+
+def _whole_pages(figures: Figures, sample: Sample) -> int:
+    """Return the bytes of the pages that relinking changes: the old row's, one of each index."""
+    return sum(
+        min(figures.relinked[table] * (1 + size.indexes) * _PAGE_BYTES, size.all_bytes)
+        for table, size in sample.links.items()
+        if size.pages_are_logged
+    )

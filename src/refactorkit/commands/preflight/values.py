@@ -14,16 +14,15 @@ _MUCH_OF_A_SEQUENCE: Final = 0.75
 
 def values_without_image(scene: Scene) -> Iterator[Observation]:
     """Count them by column: they stay in the archive and come back as they were."""
-    lossy = scene.questions.lossy
-    counts = scene.look.query(scene.questions.unmapped())[0] if lossy else ()
-    found = {name: count for name, count in zip(lossy, counts, strict=True) if count}
-    for name, count in found.items():
+    found = {name: count for name, count in scene.counted.without_image.items() if count}
+    if found:
+        listed = ", ".join(f"{name} {count:,}" for name, count in found.items())
         yield note(
-            f"{count:,} values of {scene.source}.{name} have no image: they are NULL in"
+            f"values of {scene.source} without an image: {listed}; they are NULL in"
             f" {scene.target}, stay in the archive, and come back as they were",
             "Where a value means one of the images, add it to the mapping, and compile.",
         )
-    if not found:
+    else:
         yield ok("every value of the mapped columns has an image")
 
 
