@@ -530,3 +530,10 @@ def test_public_is_among_those_who_will_read(db: psycopg.Connection, database_at
     now, later = told.says.split("; who will read the profiles in public.users: ")
     assert "PUBLIC" in now
     assert "PUBLIC" in later
+
+
+def test_a_name_cannot_talk_to_the_terminal(db: psycopg.Connection, database_at_10: str) -> None:
+    db.execute('CREATE VIEW public."a\x1b[31m\nb" AS SELECT id FROM public.patients')
+    (said,) = no_gos(look(database_at_10))
+    assert said.isprintable()
+    assert 'view public."a?[31m?b" depends on' in said

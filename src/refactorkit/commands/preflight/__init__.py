@@ -364,8 +364,8 @@ class _Inquiry:
                 check=name,
                 area=area,
                 level=Level.NOTE if accepted else seen.level,
-                says=seen.says + (f" (accepted: {seen.accept})" if accepted else ""),
-                do=seen.do,
+                says=_printable(seen.says) + (f" (accepted: {seen.accept})" if accepted else ""),
+                do=_printable(seen.do),
                 accept=seen.accept,
                 accepted=accepted,
                 needed=needed,
@@ -379,6 +379,11 @@ def _next(found: Found | UnseenError, refactors: tuple[Refactor, ...]) -> Refact
         return refactors[-1] if refactors else None
     pending = (r for r in refactors if not found.history.is_applied(r.migration.version))
     return next(pending, None)
+
+
+def _printable(text: str) -> str:
+    """Return a text whose names, which may be anything, cannot talk to a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _missing(refactor: Refactor, missing: list[str]) -> Iterable[Observation]:

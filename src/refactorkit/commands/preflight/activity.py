@@ -51,7 +51,7 @@ def long_transactions(scene: Scene) -> Iterator[Observation]:
         elif seconds > _LONG_SECONDS:
             seen = True
             yield no_go(
-                f"process {pid} of {user}{_named(application)}"
+                f"process {pid}{f' of {user}' if user else ''}{_named(application)}"
                 f" ({state or kind or 'state unknown'}) has held a lock on the touched tables"
                 f" in a transaction of {_age(seconds)}",
                 "Let it end, or end it; Up waits only shortly, and tries again.",

@@ -60,14 +60,21 @@ def event_triggers(scene: Scene) -> Iterator[Observation]:
 
 
 def extension_members(scene: Scene) -> Iterator[Observation]:
-    """What belongs to an extension cannot be moved or dropped alone."""
+    """What belongs to an extension goes with it, and pg_dump leaves its rows out."""
     found = scene.look.ask("extension_members", tables=scene.tables)
-    for what, extension, _is_table in found:
-        yield no_go(
-            f"{what} belongs to extension {extension} and hangs on the touched tables",
-            f"ALTER EXTENSION {extension} DROP ..., or drop the extension for the cutover.",
-            accept="extension_members",
-        )
+    for what, extension, is_ours in found:
+        if is_ours:
+            yield no_go(
+                f"{what} belongs to extension {extension}: DROP EXTENSION takes it along, the"
+                " archived rows too, and pg_dump leaves them out",
+                f"ALTER EXTENSION {extension} DROP it, so that it stands alone.",
+                accept="extension_members",
+            )
+        else:
+            yield note(
+                f"{what} of extension {extension} uses the touched tables",
+                "See that the extension can do with the new version.",
+            )
     if not found:
         yield ok("no extension owns or uses the touched tables")
 

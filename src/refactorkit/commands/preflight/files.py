@@ -20,7 +20,7 @@ def versions(found: Found | UnseenError, refactor: Refactor | None) -> Iterator[
     try:
         steps = plan_up(found.migrations, found.history, to=None, allow_missing=False)
     except RefactorkitError as error:
-        yield no_go(error.message.rstrip("."), error.hint)
+        yield no_go(error.message.rstrip("."), error.hint or "See refactorkit status.")
         return
     if refactor is None:
         yield no_go(

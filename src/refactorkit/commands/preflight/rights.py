@@ -35,7 +35,7 @@ def checksum_table(scene: Scene) -> Iterator[Observation]:
             )
         )
     except RefusedError as refused:
-        yield no_go(refused.message.rstrip("."), refused.hint)
+        yield no_go(refused.message.rstrip("."), refused.hint or "Ask its owner.")
     else:
         yield ok("checksums can be recorded")
 

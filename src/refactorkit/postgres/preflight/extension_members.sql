@@ -1,5 +1,5 @@
--- A table or a sequence that belongs to an extension cannot be moved; an object of one may hang on it.
-SELECT pg_describe_object(d.classid, d.objid, d.objsubid), x.extname::text, d.objid = ANY (%(tables)s::regclass[]::oid[])
+-- Touched tables, and their sequences, that belong to an extension; and objects of one that use them.
+SELECT pg_describe_object(d.classid, d.objid, d.objsubid), quote_ident(x.extname), d.classid = 'pg_class'::regclass AND d.objid = ANY (%(tables)s::regclass[]::oid[])
 FROM pg_depend AS d
 JOIN pg_extension AS x ON x.oid = d.refobjid
 WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'

@@ -1,5 +1,6 @@
 -- How much of each sequence is used up. NULL: this user may not look, or nothing was ever taken from it.
-SELECT s.seqrelid::regclass::text, pg_sequence_last_value(s.seqrelid)::bigint,
+SELECT s.seqrelid::regclass::text,
+    CASE WHEN has_sequence_privilege(s.seqrelid, 'SELECT, USAGE') THEN pg_sequence_last_value(s.seqrelid)::bigint END,
     least(s.seqmax, CASE a.atttypid WHEN 'int2'::regtype THEN 32767 WHEN 'int4'::regtype THEN 2147483647 ELSE s.seqmax END),
     has_sequence_privilege(s.seqrelid, 'SELECT, USAGE')
 FROM pg_sequence AS s
