@@ -18,7 +18,7 @@ FOUND: Final = "refactorkit.refusals"
 The number before a group's name says how many refusals there were before its own.
 """
 ACCEPT: Final = "refactorkit.accept"
-RUNNER: Final = "refactorkit.runner"
+RUNNER: Final = "refactorkit.run_by"
 """The setting that must name the role that is going to run the migration."""
 
 # to_regclass() fails for a role that may not use the schema; the catalog tells everybody.
