@@ -106,7 +106,8 @@ class Writes(Turns):
         known = self.world.complement
         people = {*self.world.tables.get("patients", ()), *known.pairs, *known.withheld}
         people |= {patient for patient, _ in self.world.past}
-        if self._first and people and data.draw(st.booleans()):
+        wanted: bool = data.draw(st.booleans())
+        if self._first and people and wanted:
             self.erase(data.draw(st.sampled_from(sorted(people))))
 
     def somebody(self, data: st.DataObject) -> Any:

@@ -8,6 +8,8 @@ import typer
 from pydantic import BaseModel
 
 from refactorkit.cli.app import app
+from refactorkit.commands import preflight
+from refactorkit.commands.preflight.guards import GROUPS
 from refactorkit.mapping.guards import kept_tables, up_guards
 from refactorkit.mapping.load import load_mapping
 from refactorkit.mapping.model import _Part
@@ -15,6 +17,10 @@ from refactorkit.mapping.model import _Part
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ARCHIVE = (ROOT / "archive" / "README.md").read_text(encoding="utf-8")
+PREFLIGHT = "".join(
+    file.read_text(encoding="utf-8")
+    for file in (ROOT / "src" / "refactorkit" / "commands" / "preflight").glob("*.py")
+)
 MIGRATION = (ROOT / "sql" / "0011_refactor_to_menopausal.sql").read_text(encoding="utf-8")
 
 
@@ -61,6 +67,21 @@ def test_every_file_that_a_document_names_is_there(name: str) -> None:
     named = re.findall(r"(?<![\w/.-])((?:src|sql|archive|tests|benchmarks|\.ci)/[\w./-]*\w)", text)
     assert named
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_the_preflight_page_tells_of_every_check_and_of_no_other() -> None:
+    page = (ROOT / "docs" / "preflight.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| `(\w+)` \| .* \| (needed|advice) \| (?:`(\w+)` )?\|$", page, re.MULTILINE
+    )
+    checks = {check.name: check.needed for check in preflight.CHECKS}
+    checks |= dict.fromkeys(GROUPS, True)
+    checks |= dict.fromkeys((*preflight.FILE_CHECKS, preflight.TABLES_CHECK), True)
+    checks |= preflight.OUTLOOK_CHECKS
+    assert {name: kind == "needed" for name, kind, _ in rows} == checks
+    accepted = set(re.findall(r'accept="(\w+)"', PREFLIGHT))
+    named = set(re.findall(r"'(\w+)' (?:<> ALL|= ANY) \(accepted\)", MIGRATION)) - {"drift"}
+    assert {accept for _, _, accept in rows if accept} == accepted | named
 
 
 def keys(model: type[BaseModel]) -> set[str]:

@@ -48,6 +48,19 @@ def forward(mapping: Mapping, column: Column, target: str, alias: str) -> str:
     return f"archive.{mapping.name}_forward_{target}({value})"
 
 
+def inlined(mapping: Mapping, column: Column, target: str, alias: str) -> str:
+    """Return ``forward`` without a function of the archive, which is there from the first Up on."""
+    value = f"{alias}.{identifier(column.source)}"
+    if isinstance(column, SplitLast):
+        first, _ = column.target
+        return _before_last_space(value) if target == first else _after_last_space(value)
+    if isinstance(column, Values):
+        return _cases(value, column.forward, otherwise=None)
+    if isinstance(column, Range):
+        return _within(value, column)
+    return forward(mapping, column, target, alias)
+
+
 def back(mapping: Mapping, column: Column, alias: str) -> str:
     """Return the expression of the source column made from the target row ``alias``."""
     if isinstance(column, ArchiveOnly):
@@ -74,15 +87,13 @@ def _functions(mapping: Mapping, column: Column) -> list[Function]:
                 name=forward_name + first,
                 arguments="value text",
                 returns="text",
-                body="CASE WHEN strpos(value, ' ') = 0 THEN value"
-                " ELSE left(value, length(value) - strpos(reverse(value), ' ')) END",
+                body=_before_last_space("value"),
             ),
             Function(
                 name=forward_name + last,
                 arguments="value text",
                 returns="text",
-                body="CASE WHEN strpos(value, ' ') > 0"
-                " THEN right(value, strpos(reverse(value), ' ') - 1) END",
+                body=_after_last_space("value"),
             ),
             Function(
                 name=back_name,
@@ -97,13 +108,13 @@ def _functions(mapping: Mapping, column: Column) -> list[Function]:
                 name=forward_name + column.target,
                 arguments="value text",
                 returns="text",
-                body=_cases(column.forward, otherwise=None),
+                body=_cases("value", column.forward, otherwise=None),
             ),
             Function(
                 name=back_name,
                 arguments="value text",
                 returns="text",
-                body=_cases(column.back, otherwise="value"),
+                body=_cases("value", column.back, otherwise="value"),
             ),
         ]
     if isinstance(column, Range):
@@ -113,15 +124,33 @@ def _functions(mapping: Mapping, column: Column) -> list[Function]:
                 name=forward_name + column.target,
                 arguments=f"value {kind}",
                 returns=kind,
-                body=f"CASE WHEN value BETWEEN {column.min} AND {column.max} THEN value END",
+                body=_within("value", column),
             )
         ]
     return []
 
 
-def _cases(table: dict[str, str], *, otherwise: str | None) -> str:
+def _before_last_space(value: str) -> str:
+    return (
+        f"CASE WHEN strpos({value}, ' ') = 0 THEN {value}"
+        f" ELSE left({value}, length({value}) - strpos(reverse({value}), ' ')) END"
+    )
+
+
+def _after_last_space(value: str) -> str:
+    return (
+        f"CASE WHEN strpos({value}, ' ') > 0"
+        f" THEN right({value}, strpos(reverse({value}), ' ') - 1) END"
+    )
+
+
+def _within(value: str, column: Range) -> str:
+    return f"CASE WHEN {value} BETWEEN {column.min} AND {column.max} THEN {value} END"
+
+
+def _cases(value: str, table: dict[str, str], *, otherwise: str | None) -> str:
     cases = "".join(
-        f"\n        WHEN {any_text(value)} THEN {any_text(image)}" for value, image in table.items()
+        f"\n        WHEN {any_text(raw)} THEN {any_text(image)}" for raw, image in table.items()
     )
     end = f"\n        ELSE {otherwise}" if otherwise else ""
-    return f"CASE value{cases}{end}\n    END"
+    return f"CASE {value}{cases}{end}\n    END"

@@ -24,6 +24,26 @@ _INTEGERS = {
 }
 
 
+class _InMemory(jinja2.BytecodeCache):
+    """Templates that were compiled in this process: that takes longer than to render them."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Give what is there; Jinja compares it with the template's text."""
+        code = self._code.get(bucket.key)
+        if code is not None:
+            bucket.bytecode_from_string(code)
+
+    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Keep it."""
+        self._code[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED_TEMPLATES = _InMemory()
+
+
 def compile_migration(mapping: Mapping) -> str:
     """Return the migration's text: both directions, formatted, ending in a newline."""
     text = environment(mapping).get_template("migration.sql.j2").render()
@@ -31,8 +51,14 @@ def compile_migration(mapping: Mapping) -> str:
     return "\n".join(_without_runs_of_blank_lines(lines)) + "\n"
 
 
-def environment(mapping: Mapping) -> jinja2.Environment:
-    """Return the templates with everything that they need of one mapping."""
+def environment(mapping: Mapping, *, collecting: str = "") -> jinja2.Environment:
+    """Return the templates with everything that they need of one mapping.
+
+    Args:
+        mapping: the mapping.
+        collecting: empty for a migration; "catalog" or "data" for that part of the guards alone,
+            which then refuse nothing and leave what they would refuse in a setting.
+    """
     expressions = Expressions(mapping)
     id_type = mapping.source.columns[mapping.source.key].type
     id_range, id_multirange, id_limit = _INTEGERS[id_type]
@@ -42,6 +68,7 @@ def environment(mapping: Mapping) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        bytecode_cache=_COMPILED_TEMPLATES,
         autoescape=False,  # noqa: S701 - SQL, whose values go through `lit` and `q`
     )
     made.filters |= {
@@ -77,6 +104,7 @@ def environment(mapping: Mapping) -> jinja2.Environment:
         "mapping_hash": mapping_hash(mapping),
         "structure_hash": structure_hash(mapping),
         "mapping_json": canonical_json(mapping),
+        "collecting": collecting,
     }
     made.globals |= {
         name: getattr(expressions, name) for name in dir(expressions) if not name.startswith("_")

@@ -34,7 +34,7 @@ _SCHEMA_FINDINGS: Final = """
             WHERE granted.privilege_type = 'CREATE' AND granted.grantee <> space.nspowner
         )
     FROM pg_catalog.pg_namespace AS space
-    JOIN pg_catalog.pg_roles AS me ON me.rolname = current_user
+    JOIN pg_catalog.pg_roles AS me ON me.rolname = coalesce(%s::name, current_user)
     WHERE space.nspname = 'archive'
 """
 _TABLE_FINDINGS: Final = """
@@ -46,7 +46,7 @@ _TABLE_FINDINGS: Final = """
             )
     FROM pg_catalog.pg_class AS kept
     JOIN pg_catalog.pg_namespace AS space ON space.oid = kept.relnamespace
-    JOIN pg_catalog.pg_roles AS me ON me.rolname = current_user
+    JOIN pg_catalog.pg_roles AS me ON me.rolname = coalesce(%s::name, current_user)
     WHERE space.nspname = 'archive' AND kept.relname = 'migration_checksums'
 """
 _CREATE: Final = """
@@ -148,12 +148,15 @@ def read(connection: Connection) -> Checksums:
     return Checksums(by_version={row[0]: Recorded(checksum=row[1], at=str(row[2])) for row in rows})
 
 
-def refuse_unusable(connection: Connection, *, will_record: bool) -> None:
+def refuse_unusable(
+    connection: Connection, *, will_record: bool, runner: str | None = None
+) -> None:
     """Stop before anything is changed where checksums could not be written safely.
 
     Args:
-        connection: of the role that would write.
+        connection: of any role, which need not read the table.
         will_record: False where checksums are only deleted, which needs no table.
+        runner: the role that would write; None for the connection's own.
 
     Raises:
         RefusedError: the schema or the table is another's or open to others, or the schema is
@@ -161,11 +164,13 @@ def refuse_unusable(connection: Connection, *, will_record: bool) -> None:
     """
     if not will_record and not _table_exists(connection):
         return
-    schema = connection.execute(_SCHEMA_FINDINGS).fetchone()
+    schema = connection.execute(_SCHEMA_FINDINGS, (runner,)).fetchone()
     if schema is None:
         if not fetch_value(
             connection,
-            "SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')",
+            "SELECT pg_catalog.has_database_privilege("
+            "coalesce(%s::name, current_user), pg_catalog.current_database(), 'CREATE')",
+            (runner,),
         ):
             raise RefusedError(
                 "This user may not create the schema archive, where checksums are recorded.",
@@ -174,7 +179,7 @@ def refuse_unusable(connection: Connection, *, will_record: bool) -> None:
             )
         return
     _refuse_foreign(schema, "The schema archive")
-    table = connection.execute(_TABLE_FINDINGS).fetchone()
+    table = connection.execute(_TABLE_FINDINGS, (runner,)).fetchone()
     if table is not None:
         _refuse_foreign(table, "The table archive.migration_checksums")
 
@@ -223,7 +228,7 @@ def _are_of_one_transaction(applied: str | None, recorded: str) -> bool:
 
 
 def _table_exists(connection: Connection) -> bool:
-    return connection.execute(_TABLE_FINDINGS).fetchone() is not None
+    return connection.execute(_TABLE_FINDINGS, (None,)).fetchone() is not None
 
 
 def _refuse_foreign(findings: TupleRow, what: str) -> None:
