@@ -4,14 +4,22 @@
 -- owner's id is another's now, goes to the lowest id too, and a row says so.
 
 -- +goose Up
--- No snapshot is older than a lock, and names mean what they say, whatever the session's path.
+-- No snapshot is older than a lock, nobody waits long behind one that is asked for, and names mean
+-- what they say, whatever the session's path.
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 SELECT
     pg_catalog.set_config(
         'refactorkit.search_path', pg_catalog.current_setting('search_path'), TRUE
     ),
     pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', TRUE),
-    pg_catalog.set_config('row_security', 'off', TRUE);
+    pg_catalog.set_config('row_security', 'off', TRUE),
+    pg_catalog.set_config(
+        'lock_timeout',
+        CASE pg_catalog.current_setting('lock_timeout')
+            WHEN '0' THEN '2s' ELSE pg_catalog.current_setting('lock_timeout')
+        END,
+        TRUE
+    );
 
 -- +goose StatementBegin
 DO $archive$
@@ -186,14 +194,22 @@ CREATE INDEX IF NOT EXISTS idx_patients_user_id ON public.patients (user_id);
 SELECT set_config('search_path', current_setting('refactorkit.search_path'), TRUE);
 
 -- +goose Down
--- No snapshot is older than a lock, and names mean what they say, whatever the session's path.
+-- No snapshot is older than a lock, nobody waits long behind one that is asked for, and names mean
+-- what they say, whatever the session's path.
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 SELECT
     pg_catalog.set_config(
         'refactorkit.search_path', pg_catalog.current_setting('search_path'), TRUE
     ),
     pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', TRUE),
-    pg_catalog.set_config('row_security', 'off', TRUE);
+    pg_catalog.set_config('row_security', 'off', TRUE),
+    pg_catalog.set_config(
+        'lock_timeout',
+        CASE pg_catalog.current_setting('lock_timeout')
+            WHEN '0' THEN '2s' ELSE pg_catalog.current_setting('lock_timeout')
+        END,
+        TRUE
+    );
 
 -- +goose StatementBegin
 DO $archive$

@@ -4,14 +4,22 @@
 -- and Down touches only those; and keeps them, for the next Up to touch only those.
 
 -- +goose Up
--- No snapshot is older than a lock, and names mean what they say, whatever the session's path.
+-- No snapshot is older than a lock, nobody waits long behind one that is asked for, and names mean
+-- what they say, whatever the session's path.
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 SELECT
     pg_catalog.set_config(
         'refactorkit.search_path', pg_catalog.current_setting('search_path'), TRUE
     ),
     pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', TRUE),
-    pg_catalog.set_config('row_security', 'off', TRUE);
+    pg_catalog.set_config('row_security', 'off', TRUE),
+    pg_catalog.set_config(
+        'lock_timeout',
+        CASE pg_catalog.current_setting('lock_timeout')
+            WHEN '0' THEN '2s' ELSE pg_catalog.current_setting('lock_timeout')
+        END,
+        TRUE
+    );
 
 -- Nobody may change a row between the keeping and the renaming.
 LOCK TABLE public.assessments IN SHARE ROW EXCLUSIVE MODE;
@@ -203,14 +211,22 @@ $rename$;
 SELECT set_config('search_path', current_setting('refactorkit.search_path'), TRUE);
 
 -- +goose Down
--- No snapshot is older than a lock, and names mean what they say, whatever the session's path.
+-- No snapshot is older than a lock, nobody waits long behind one that is asked for, and names mean
+-- what they say, whatever the session's path.
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 SELECT
     pg_catalog.set_config(
         'refactorkit.search_path', pg_catalog.current_setting('search_path'), TRUE
     ),
     pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', TRUE),
-    pg_catalog.set_config('row_security', 'off', TRUE);
+    pg_catalog.set_config('row_security', 'off', TRUE),
+    pg_catalog.set_config(
+        'lock_timeout',
+        CASE pg_catalog.current_setting('lock_timeout')
+            WHEN '0' THEN '2s' ELSE pg_catalog.current_setting('lock_timeout')
+        END,
+        TRUE
+    );
 
 -- Nobody may change a row between the keeping and the renaming.
 LOCK TABLE public.assessments IN SHARE ROW EXCLUSIVE MODE;

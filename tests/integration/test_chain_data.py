@@ -184,7 +184,7 @@ def test_what_is_committed_while_down_waits_for_its_lock_is_kept_too(
     waiting = threading.Thread(target=lambda: ended.append(down(connection, version)))
     waiting.start()
     blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
-    while scalar(other, blocked, table) == 0:
+    while waiting.is_alive() and scalar(other, blocked, table) == 0:
         time.sleep(0.01)
     other.commit()
     waiting.join()

@@ -2,15 +2,21 @@
 
 import os
 from collections.abc import Mapping
+from functools import cache
 
 import psycopg
 from psycopg import sql
 
 from refactorkit.migrations.files import read_folder
-from refactorkit.migrations.model import Direction
+from refactorkit.migrations.model import Direction, Migration
 from tests.support.chain import SQL
 
 VERSION = 11
+
+
+@cache
+def _migration(version: int) -> Migration:
+    return next(m for m in read_folder(SQL, environ=os.environ) if m.version == version)
 
 
 def turn(
@@ -25,7 +31,7 @@ def turn(
 
     `replace` plants a fault in its text.
     """
-    migration = next(m for m in read_folder(SQL, environ=os.environ) if m.version == version)
+    migration = _migration(version)
     script = migration.script(Direction(direction))
     assert script.error is None
     with connection.transaction():

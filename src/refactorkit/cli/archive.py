@@ -144,14 +144,13 @@ def _print_left(console: Console, result: EraseResult) -> None:
         console.print(f"  statistics of {name}, which hold values, until ANALYZE")
     for sentence in UNREACHED:
         console.print(f"  {sentence}")
-    if result.outcome is Outcome.ERASED:
+    if result.outcome is Outcome.ERASED and result.erasure.touched:
         console.print(f"Next: VACUUM {', '.join(result.erasure.touched)};")
 
 
 def _print_tombstones(console: Console, result: TombstonesResult) -> None:
     for name, found in result.refactors.items():
-        people = len({one.source_id for one in found})
-        console.print(f"{name}: {people:,} people were erased.")
+        console.print(f"{name}: {result.people(name):,} people were erased.")
         rows = table("at", "source id", "target id", "kind", "basis", "approved by", "operator")
         for one in found:
             rows.add_row(

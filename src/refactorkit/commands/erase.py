@@ -1,6 +1,5 @@
 """Erase a person from the archive and from the living tables of the present version, for good."""
 
-import contextlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -101,23 +100,22 @@ def erase(request: EraseRequest) -> EraseResult:
     """
     table = TableName.parse(request.table)
     _refuse_texts(request)
-    with connected(request.dsn) as connection, contextlib.ExitStack() as stack:
-        stack.enter_context(session_lock(connection, wait_seconds=request.limits.lock_wait_seconds))
-        with reading():
-            refuse_read_only(connection, request.dsn)
-            turn = _turn(connection, request)
-            mapping = _mapping(turn)
-            _refuse_older(history.read(connection, history.find(connection, table)), mapping)
-            authority = _authority(connection, request)
-        doing = f"Erasing {mapping.source.table} {request.source_id}"
-        done = in_one_transaction(
-            request.dsn,
-            connection,
-            request.limits.locks,
-            doing=doing,
-            work=lambda: erasure.erase(connection, turn, mapping, request.source_id, authority),
-            keep=not request.dry_run,
-        )
+    with connected(request.dsn) as connection:
+        with session_lock(connection, wait_seconds=request.limits.lock_wait_seconds):
+            with reading():
+                refuse_read_only(connection, request.dsn)
+                turn = _turn(connection, request)
+                mapping = _mapping(turn)
+                _refuse_older(history.read(connection, history.find(connection, table)), mapping)
+                authority = _authority(connection, request)
+            done = in_one_transaction(
+                request.dsn,
+                connection,
+                request.limits.locks,
+                doing=f"Erasing {mapping.source.table} {request.source_id}",
+                work=lambda: erasure.erase(connection, turn, mapping, request.source_id, authority),
+                keep=not request.dry_run,
+            )
         if done.erased_before and not done.rows:
             outcome = Outcome.ALREADY
         else:

@@ -18,6 +18,13 @@ class TombstonesResult:
 
     refactors: dict[str, tuple[Tombstone, ...]]
 
+    def people(self, name: str) -> int:
+        """Return how many people were erased, whatever number of ids each had, and how often."""
+        first: dict[int, int] = {}
+        for one in self.refactors[name]:
+            first[one.source_id] = min(first.get(one.source_id, one.erasure), one.erasure)
+        return len(set(first.values()))
+
 
 def tombstones(dsn: Dsn) -> TombstonesResult:
     """Read every tombstone; changes nothing.
@@ -51,6 +58,7 @@ def document(result: TombstonesResult) -> dict[str, Any]:
         "refactors": [
             {
                 "name": name,
+                "people": result.people(name),
                 "tombstones": [
                     {
                         "tombstone": one.number,

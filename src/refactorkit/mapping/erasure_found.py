@@ -8,7 +8,8 @@ None of them is in the mapping, so their names and columns must say what they ar
 - the name of a table of the mapping as whole words of the table's name (the longest one counts,
   as in ``assessments_cluster_0007`` or ``chain_0004_refresh_tokens``): the same key, of the same
   type, and the columns that name a person in that table;
-- the mapping's own prefix, and columns ``source_id`` or ``target_id``.
+- the mapping's own prefix, and columns ``source_id`` or ``target_id``. The prefix may be the
+  source's name, so it counts for no table: ``id`` in ``patients_stage`` need not be a patient's.
 
 What is none of these, or has an odd name, is reported as not looked into: it is not taken for free
 of the person.
@@ -60,12 +61,13 @@ def place(table: ArchiveTable, relations: Iterable[Relation], *, prefix: str) ->
     keys: list[Keys] = []
     if {"table_name", "row_id"} <= columns.keys():
         keys += _by_table_name(table, among)
-    relation = _subject(table.name, among)
+    own = f"{prefix}_"
+    relation = _subject(table.name.removeprefix(own), among)
     if relation is not None and not keys:
         keys += _by_key(table, relation)
         sources += [name for name in relation.sources if columns.get(name) in _INTEGERS]
         targets += [name for name in relation.targets if columns.get(name) in _INTEGERS]
-    if table.name.startswith(f"{prefix}_"):
+    if table.name.startswith(own):
         sources += [name for name in _SOURCES if columns.get(name) in _INTEGERS]
         targets += [name for name in _TARGETS if columns.get(name) in _INTEGERS]
     if not (sources or targets or keys):

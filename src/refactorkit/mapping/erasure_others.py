@@ -9,6 +9,9 @@ No row of anybody else is ever deleted. Case by case:
   cascade into it. Where the schema itself says SET NULL, that is done; else erasure refuses and
   names the rows, for only people can say who takes them. In the new version the owner stands in
   the archive alone: Down asks for a custodian, as for every account that was deleted there.
+- **A living target row under the id of a subject, in the old version**: subjects are not there
+  then, so somebody typed the id in, or restored it. Erasure refuses, for it may be somebody else;
+  only under the id of a person who was erased before is it taken for theirs.
 - **A dependant's second reference to the target**: the same, by what the schema says.
 - **What Down kept of a link's row that belongs to somebody else by now**: it is theirs. Only the
   name of the person that stood beside it is replaced.
@@ -150,6 +153,7 @@ def obstacles(mapping: Mapping, after: Direction) -> tuple[Obstacle, ...]:
         if fk.references == target.table and columns[fk.column].not_null
     ]
     if after is Direction.DOWN:
+        made.append(_typed_in(mapping))
         made += [
             Obstacle(
                 rows=_rows(
@@ -182,6 +186,27 @@ def obstacles(mapping: Mapping, after: Direction) -> tuple[Obstacle, ...]:
         if fk.references == target.table and fk.on_delete != "SET NULL"
     ]
     return tuple(made)
+
+
+def _typed_in(mapping: Mapping) -> Obstacle:
+    n, source, target = mapping.name, mapping.source, mapping.target
+    living = f"x.{q(target.key)}"
+    return Obstacle(
+        rows=_rows(
+            f"public.{q(target.table)}",
+            (target.key,),
+            target.key,
+            f"(EXISTS (SELECT FROM archive.{n}_map AS m"
+            f" WHERE m.target_id = {living} AND m.kind = 'subject')"
+            f" OR EXISTS (SELECT FROM archive.{n}_withheld_{source.table} AS m"
+            f" WHERE m.refactorkit_target_id = {living} AND m.refactorkit_kind = 'subject'))"
+            f" AND NOT EXISTS (SELECT FROM archive.{n}_tombstones AS d"
+            f" WHERE d.target_id = {living})",
+        ),
+        sentence=f"rows of public.{target.table} have an id of the person's, who has no row there"
+        f" at version {mapping.version - 1}",
+        remedy="Find out whose they are: they need another id, or were restored from a backup.",
+    )
 
 
 def left_ownerless(mapping: Mapping, after: Direction) -> str | None:

@@ -128,8 +128,14 @@ def checks(mapping: Mapping, after: Direction, found: Iterable[Place] = ()) -> t
 
 
 def erased_query(mapping: Mapping) -> str:
-    """Return a query of the number of people who were erased, each counted once."""
-    return f"SELECT count(DISTINCT source_id) FROM archive.{mapping.name}_tombstones"
+    """Return a query of the number of people who were erased, each counted once.
+
+    A person can have several ids, and be erased again after a backup brought them back.
+    """
+    return (
+        "SELECT count(DISTINCT d.first) FROM (SELECT min(erasure) AS first"
+        f" FROM archive.{mapping.name}_tombstones GROUP BY source_id) AS d"
+    )
 
 
 def unmapped_query(mapping: Mapping, after: Direction) -> str | None:
