@@ -118,7 +118,10 @@ def running() -> Iterator[Server]:
     match kind:
         case Kind.EMBEDDED:
             with EmbeddedServer.start(
-                durable=False, directory=memory_folder(), binaries=chosen_binaries()
+                durable=False,
+                directory=memory_folder(),
+                binaries=chosen_binaries(),
+                settings={"max_prepared_transactions": "4"},
             ) as embedded:
                 yield _server(kind, embedded.dsn)
         case Kind.CONTAINER:

@@ -14,11 +14,13 @@ from typer.core import TyperGroup
 from refactorkit import __version__
 from refactorkit.cli import (
     compile_mapping,
+    cutover,
     drill,
     embedded_server,
     logging,
     migrate,
     render,
+    rollback,
     seed,
     verify,
 )
@@ -30,7 +32,9 @@ _log = structlog.get_logger()
 
 _VALUE_OPTIONS: Final = frozenset({"--database-url", "--dir", "--table", "--log-level"})
 _FLAGS: Final = frozenset({"--json"})
-_CHECKS: Final = frozenset({"validate", "verify", "preflight", "drill", "audit"})
+_CHECKS: Final = frozenset(
+    {"validate", "verify", "preflight", "drill", "audit", "cutover", "rollback"}
+)
 _SECRET_LIKE: Final = re.compile(
     r"[\w+.-]*://[^\s']*|\w*(?:password|secret)\s*=\s*[^\s']*", re.IGNORECASE
 )
@@ -192,6 +196,8 @@ def _globals(
 
 _GROUPS: Final[tuple[Callable[[typer.Typer], None], ...]] = (
     migrate.register,
+    cutover.register,
+    rollback.register,
     seed.register,
     embedded_server.register,
     verify.register,

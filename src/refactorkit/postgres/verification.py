@@ -49,13 +49,18 @@ def snapshot(connection: Connection) -> Iterator[None]:
     """Read one state of the database, whatever is written meanwhile; nothing can be changed."""
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
-        connection.execute("SET LOCAL row_security = off")
-        # The driver reads times in this style alone, and a report is the same wherever it is made.
-        connection.execute("SET LOCAL DateStyle = 'ISO, YMD'")
-        connection.execute("SET LOCAL TimeZone = 'UTC'")
-        connection.execute("SET LOCAL work_mem = '64MB'")
+        pin_transaction(connection)
         yield
+
+
+def pin_transaction(connection: Connection) -> None:
+    """Set, for the rest of the open transaction, what the queries and the driver count on."""
+    connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+    connection.execute("SET LOCAL row_security = off")
+    # The driver reads times in this style alone, and a report is the same wherever it is made.
+    connection.execute("SET LOCAL DateStyle = 'ISO, YMD'")
+    connection.execute("SET LOCAL TimeZone = 'UTC'")
+    connection.execute("SET LOCAL work_mem = '64MB'")
 
 
 def run_check(connection: Connection, check: Check, *, limit: int) -> Outcome:

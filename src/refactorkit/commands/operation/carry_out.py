@@ -1,0 +1,125 @@
+"""The middle of an operation: the files are run, watched, told of, and verified."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from refactorkit.commands import chain as chains
+from refactorkit.commands.chain import RunResult, Session, reading
+from refactorkit.commands.operation.checked import Checked, check, conclude_without_edits
+from refactorkit.commands.operation.path import Path
+from refactorkit.commands.operation.result import RefactorReport, report_of
+from refactorkit.commands.verdict import Verdict
+from refactorkit.commands.verify import VerifyRequest, verify_here
+from refactorkit.errors import RefactorkitError
+from refactorkit.postgres.connection import connected
+from refactorkit.postgres.lock_recorder import LockRecorder, StatementRecord
+from refactorkit.postgres.turn_facts import TurnFacts, current_snapshot, facts_of_last_turns
+from refactorkit.postgres.verification import pin_transaction, snapshot
+
+
+@dataclass(frozen=True, kw_only=True)
+class Carried:
+    """What was carried out.
+
+    Attributes:
+        run: the files.
+        refactors: what became of the rows; empty where the archive could not be asked.
+        statements: what was run, with locks and times.
+        longest_exclusive_ms: how long others were shut out of a table, at the most.
+        seconds: from the first statement to the last commit.
+        checked: what verify says.
+    """
+
+    run: RunResult
+    refactors: tuple[RefactorReport, ...]
+    statements: tuple[StatementRecord, ...]
+    longest_exclusive_ms: float
+    seconds: float
+    checked: Checked
+
+
+def carry_out(session: Session, path: Path) -> Carried:
+    """Run the files, each in its transaction, then look at what they made.
+
+    Once the last file is committed nothing here raises: what cannot be told or verified then is a
+    verdict, so that the operator hears that the version has changed.
+
+    Raises:
+        RefactorkitError: a file failed; the error says at which version the database is.
+    """
+    since: list[str] = []
+    recorder = LockRecorder(
+        session.connection, at_end=lambda _allow: since.append(current_snapshot(session.connection))
+    )
+    started = time.monotonic()
+    run = chains.execute(session, path.steps, observer=recorder)
+    seconds = time.monotonic() - started
+    problem = ""
+    refactors: tuple[RefactorReport, ...] = ()
+    try:
+        with connected(session.chain.dsn) as connection, reading(), snapshot(connection):
+            facts = facts_of_last_turns(connection, _names(path))
+        refactors = tuple(report_of(each, recorder.statements) for each in facts)
+    except RefactorkitError as error:
+        problem = error.message
+    checked = check(session.chain.dsn, since=since[-1] if since else None)
+    if problem and checked.verdict is Verdict.PASS:
+        checked = replace(checked, verdict=Verdict.INCOMPLETE, problem=problem)
+    return Carried(
+        run=run,
+        refactors=refactors,
+        statements=recorder.statements,
+        longest_exclusive_ms=recorder.longest_exclusive_ms,
+        seconds=seconds,
+        checked=checked,
+    )
+
+
+def rehearse(session: Session, path: Path) -> Carried:
+    """Run the one file, look at what it made inside its transaction, and roll all of it back.
+
+    The locks are the real ones, for as long as it takes.
+
+    Raises:
+        RefactorkitError: it failed as it would fail in earnest; nothing was changed.
+    """
+    facts: list[TurnFacts] = []
+    checks: list[Checked] = []
+
+    def look(allow: Callable[[], None]) -> None:
+        facts.clear()
+        checks.clear()
+        pin_transaction(session.connection)
+        facts.extend(facts_of_last_turns(session.connection, _names(path)))
+        request = VerifyRequest(dsn=session.chain.dsn, allow_edits=False)
+        result = verify_here(session.connection, request, lambda _name: allow())
+        checks.append(conclude_without_edits(result))
+
+    recorder = LockRecorder(session.connection, at_end=look)
+    started = time.monotonic()
+    run = chains.execute(session, path.steps, observer=recorder, rehearsal=True)
+    return Carried(
+        run=run,
+        refactors=tuple(report_of(each, recorder.statements) for each in facts),
+        statements=recorder.statements,
+        longest_exclusive_ms=recorder.longest_exclusive_ms,
+        seconds=time.monotonic() - started,
+        checked=checks[-1],
+    )
+
+
+def look_again(session: Session, path: Path) -> tuple[tuple[RefactorReport, ...], Checked]:
+    """Report and verify a database that an earlier run has brought there already.
+
+    Raises:
+        RefactorkitError: the archive cannot be read.
+    """
+    with connected(session.chain.dsn) as connection, reading(), snapshot(connection):
+        facts = facts_of_last_turns(connection, _names(path))
+    reports = tuple(report_of(each, ()) for each in facts)
+    return reports, check(session.chain.dsn, since=None)
+
+
+def _names(path: Path) -> frozenset[str]:
+    return frozenset(mapping.name for mapping in path.mappings)
