@@ -19,6 +19,7 @@ from refactorkit.cli import (
     embedded_server,
     logging,
     migrate,
+    plan,
     render,
     rollback,
     seed,
@@ -196,6 +197,7 @@ def _globals(
 
 _GROUPS: Final[tuple[Callable[[typer.Typer], None], ...]] = (
     migrate.register,
+    plan.register,
     cutover.register,
     rollback.register,
     seed.register,

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from refactorkit.errors import NOTHING_CHANGED, RefusedError, UsageError
 from refactorkit.migrations.plan import Step
+from refactorkit.postgres.lock_modes import LockMode, adds_to
 from refactorkit.postgres.lock_recorder import StatementRecord
 
 _HINT: Final = "Make it anew: refactorkit plan --json > FILE."
@@ -108,29 +109,70 @@ def read_plan(path: Path) -> PlanFile:
 
 
 def compare(plan: PlanFile, statements: Iterable[StatementRecord]) -> PlanComparison:
-    """Hold the locks of a run against those of a plan, statement by statement."""
+    """Hold the locks of a run against those of a plan, file by file.
+
+    No lock may keep out somebody earlier than planned; and whomever the plan kept out must have
+    been kept out by the end of the file, which is how long locks are held. That a lock comes some
+    statements later, or not where a stronger one is held, is no difference: what a block does can
+    hang on the rows.
+    """
     compared = not_compared = 0
     differences: list[LockDifference] = []
+    files: dict[tuple[str, str], list[StatementRecord]] = {}
     for each in statements:
-        key = (each.file, str(each.direction), each.line)
-        planned = plan.locks.get(key)
-        if planned is None or each.locks is None:
-            not_compared += 1
-            continue
-        compared += 1
-        seen = frozenset((lock.table, str(lock.mode)) for lock in each.locks)
-        surprises = seen - planned - plan.possible.get(key, frozenset())
-        for found, is_surprise in ((surprises, True), (planned - seen, False)):
+        files.setdefault((each.file, str(each.direction)), []).append(each)
+    for records in files.values():
+        planned, taken = _Held(), _Held()
+        promised: list[tuple[StatementRecord, Lock]] = []
+        for each in records:
+            key = (each.file, str(each.direction), each.line)
+            locks = plan.locks.get(key)
+            if locks is None or each.locks is None:
+                not_compared += 1
+                continue
+            compared += 1
+            promised += [(each, lock) for lock in sorted(locks)]
+            planned.take(locks | plan.possible.get(key, frozenset()))
+            observed = [(lock.table, str(lock.mode)) for lock in each.locks]
             differences += [
-                LockDifference(
-                    file=each.file, line=each.line, table=table, mode=mode, is_surprise=is_surprise
-                )
-                for table, mode in sorted(found)
+                _difference(each, lock, is_surprise=True)
+                for lock in observed
+                if planned.lets_through(lock)
             ]
+            taken.take(observed)
+        differences += [
+            _difference(each, lock, is_surprise=False)
+            for each, lock in promised
+            if taken.lets_through(lock)
+        ]
     return PlanComparison(
         compared=compared, not_compared=not_compared, differences=tuple(differences)
     )
 
 
+class _Held:
+    """The locks that are held on each table."""
+
+    def __init__(self) -> None:
+        self._modes: dict[str, frozenset[LockMode]] = {}
+
+    def take(self, locks: Iterable[Lock]) -> None:
+        """Add locks."""
+        for table, mode in locks:
+            self._modes[table] = self._modes.get(table, frozenset()) | {LockMode(mode)}
+
+    def lets_through(self, lock: Lock) -> bool:
+        """Tell whether those held let somebody through whom the lock would keep out."""
+        table, mode = lock
+        return adds_to(self._modes.get(table, frozenset()), LockMode(mode))
+
+
+def _difference(each: StatementRecord, lock: Lock, *, is_surprise: bool) -> LockDifference:
+    table, mode = lock
+    return LockDifference(
+        file=each.file, line=each.line, table=table, mode=mode, is_surprise=is_surprise
+    )
+
+
 def _locks(listed: list[dict[str, Any]]) -> frozenset[Lock]:
-    return frozenset((str(lock["table"]), str(lock["mode"])) for lock in listed)
+    return frozenset((str(lock["table"]), LockMode(lock["mode"]).value) for lock in listed)
