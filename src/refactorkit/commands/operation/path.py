@@ -74,7 +74,10 @@ def path_down(found: Found, *, to: int | None) -> Path:
             state=NOTHING_CHANGED,
             hint="Ordinary files are taken back by refactorkit down.",
         )
-    steps = plan_down(found.migrations, found.history, to=newest - 1 if to is None else to)
+    goal = to
+    if to is None and found.history.current != newest:
+        goal = newest - 1  # what was applied above it goes too; else one step, as plain down
+    steps = plan_down(found.migrations, found.history, to=goal)
     return Path(steps=steps, mappings=_of_steps(steps, refactors))
 
 
