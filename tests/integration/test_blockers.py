@@ -193,3 +193,51 @@ def test_a_file_without_a_transaction_names_its_blocker_too(
         outcome = run("up", "--dir", folder, *QUICK, url=empty_database)
     assert outcome.code == 4
     assert "Blocked by process" in outcome.err
+
+
+def test_a_watch_that_gets_no_connection_stops_nothing(alter: Path, empty_database: str) -> None:
+    with fresh_role(empty_database) as name:
+        give_everything(empty_database, name)
+        with psycopg.connect(empty_database, autocommit=True) as admin:
+            admin.execute(f"ALTER ROLE {name} CONNECTION LIMIT 1".encode())
+        with reader(empty_database):
+            outcome = up(alter, with_user(empty_database, name), *QUICK)
+    assert outcome.code == 4
+    assert "event=watch.ended" in outcome.err
+    assert "somebody else holds a lock on a table" in outcome.err
+
+
+@pytest.mark.parametrize("command", ["cutover", "rollback", "down", "redo"])
+def test_every_command_that_takes_locks_names_who_is_in_the_way(
+    command: str, database_at_10: str
+) -> None:
+    if command != "cutover":
+        assert run("up", url=database_at_10).code == 0
+    yes = ["--yes"] if command in ("cutover", "rollback") else []
+    with psycopg.connect(database_at_10) as blocking:
+        pid = blocking.info.backend_pid
+        blocking.execute("SELECT count(*) FROM public.users")
+        outcome = run(command, *yes, *QUICK, url=database_at_10)
+    assert outcome.code == 4
+    assert f"Blocked by process {pid}, " in outcome.err
+
+
+@pytest.mark.parametrize("kind", ["walsender", "autovacuum worker", "parallel worker", ""])
+def test_what_is_no_client_is_never_ended(kind: str, empty_database: str) -> None:
+    blocker = blockers.Blocker(
+        pid=1,
+        started="",
+        kind=kind,
+        holds=True,
+        application="",
+        user="",
+        state="active",
+        query="",
+        age_seconds=1.0,
+    )
+    assert not blocker.may_be_terminated
+    with (
+        connected(Dsn.parse(empty_database)) as watcher,
+        pytest.raises(ValueError, match="never terminated"),
+    ):
+        blockers.terminate(watcher, 1, blocker)

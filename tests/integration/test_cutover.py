@@ -348,3 +348,17 @@ def test_no_value_is_in_what_it_says(database_at_10: str, connect: Connect) -> N
             connection.execute("UPDATE public.users SET hypertension = 'no', phone = %s", [CANARY])
     assert "replaced a value without an image" in said
     assert CANARY not in said
+
+
+def test_an_interruption_while_it_verifies_does_not_hide_that_it_is_done(
+    database_at_10: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("refactorkit.commands.operation.carry_out.check", interrupted)
+    outcome = run("cutover", "--yes", "--json", url=database_at_10)
+    assert outcome.code == 3
+    assert outcome.document["verdict"] == "incomplete"
+    assert "The work is committed: the database is at version 11." in outcome.document["next"][0]
+    assert version(connect(database_at_10)) == 11

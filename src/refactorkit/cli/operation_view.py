@@ -109,6 +109,8 @@ def print_result(console: Console, result: OperationResult) -> None:
             f" {result.longest_exclusive_ms:,.0f} ms; attempts:"
             f" {', '.join(str(done.attempts) for done in result.done)}."
         )
+    if result.rehearsal:
+        console.print("The locks of a dry run are real; all else was rolled back.")
     if result.comparison is not None:
         _print_comparison(console, result.comparison)
     _print_checked(console, result)

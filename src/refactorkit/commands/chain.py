@@ -235,6 +235,17 @@ def run(
         return execute(opened, steps)
 
 
+def version_after(history: History, steps: tuple[Step, ...]) -> int:
+    """Return the version that the database will be at when the steps have run."""
+    applied = set(history.applied)
+    for step in steps:
+        if step.direction is Direction.UP:
+            applied.add(step.migration.version)
+        else:
+            applied.discard(step.migration.version)
+    return max(applied, default=0)
+
+
 def reading() -> contextlib.AbstractContextManager[None]:
     """Explain a server's error in a block that changes nothing."""
     return server_errors.explained(doing="Reading the state of the database", state=NOTHING_CHANGED)

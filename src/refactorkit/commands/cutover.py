@@ -167,12 +167,11 @@ def _ask(
                 hint="Their values stay in the archive. If that is right: --accept deletions.",
             )
         return
-    is_there = session.found.history.is_applied
     with reading():
         rows = {
             table: count
             for mapping in path.mappings
-            if is_there(mapping.version - 1)
+            if mapping.version == path.steps[0].migration.version  # else its tables are yet to come
             for table, count in count_rows(session.connection, mapping, at_new=False).items()
         }
         identity = identify(session.connection)
@@ -181,7 +180,7 @@ def _ask(
             operation="cutover",
             identity=identity,
             before=session.found.history.current,
-            after=path.steps[-1].migration.version,
+            after=chains.version_after(session.found.history, path.steps),
             files=tuple(step.migration.file for step in path.steps),
             rows=rows,
             deletions=() if accepted else deletions,

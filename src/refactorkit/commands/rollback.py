@@ -174,7 +174,7 @@ def _ask(request: RollbackRequest, session: Session, path: Path, forecast: Forec
             operation="rollback",
             identity=identity,
             before=session.found.history.current,
-            after=path.steps[-1].migration.version - 1,
+            after=chains.version_after(session.found.history, path.steps),
             files=tuple(step.migration.file for step in path.steps),
             rows=rows,
             remarks=tuple(f"{count:,} rows would be {what}." for what, count in numbers.items()),

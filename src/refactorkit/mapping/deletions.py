@@ -65,5 +65,18 @@ def deletion_queries(mapping: Mapping) -> tuple[DeletionQuery, ...]:
             reason=f"withheld {target.table} of their own that were deleted in version {old}",
             query=f"{withheld} WHERE {gone_target}",
         ),
+        DeletionQuery(
+            reason=f"{target.table} of their own, none of {source.table}, that were deleted in"
+            f" version {old}",
+            query=f"{counted} (SELECT n.{q(target.key)} AS target_id"
+            f" FROM archive.{n}_kept_{target.table} AS n"
+            f" WHERE n.refactorkit_turn = {down} AND n.refactorkit_kind = 'native'"
+            f" AND NOT EXISTS (SELECT FROM archive.{n}_map AS m"
+            f" WHERE m.target_id = n.{q(target.key)})"
+            f" AND NOT EXISTS (SELECT FROM archive.{n}_withheld_{source.table} AS w"
+            f" WHERE w.refactorkit_target_id = n.{q(target.key)}"
+            " AND w.refactorkit_reason = 'soft')"
+            f") AS p WHERE {gone_target}",
+        ),
     ]
     return tuple(made)

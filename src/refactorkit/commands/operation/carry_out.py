@@ -1,8 +1,10 @@
 """The middle of an operation: the files are run, watched, told of, and verified."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Final
 
 from refactorkit.commands import chain as chains
 from refactorkit.commands.chain import RunResult, Session, reading
@@ -16,6 +18,8 @@ from refactorkit.postgres.connection import connected
 from refactorkit.postgres.lock_recorder import LockRecorder, StatementRecord
 from refactorkit.postgres.turn_facts import TurnFacts, current_snapshot, facts_of_last_turns
 from refactorkit.postgres.verification import pin_transaction, snapshot
+
+_INTERRUPTED: Final = "Interrupted before it was verified: run refactorkit verify."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,17 +59,11 @@ def carry_out(session: Session, path: Path) -> Carried:
     started = time.monotonic()
     run = chains.execute(session, path.steps, observer=recorder)
     seconds = time.monotonic() - started
-    problem = ""
     refactors: tuple[RefactorReport, ...] = ()
-    try:
-        with connected(session.chain.dsn) as connection, reading(), snapshot(connection):
-            facts = facts_of_last_turns(connection, _names(path))
-        refactors = tuple(report_of(each, recorder.statements) for each in facts)
-    except RefactorkitError as error:
-        problem = error.message
-    checked = check(session.chain.dsn, since=since[-1] if since else None)
-    if problem and checked.verdict is Verdict.PASS:
-        checked = replace(checked, verdict=Verdict.INCOMPLETE, problem=problem)
+    checked = Checked(verdict=Verdict.INCOMPLETE, result=None, problem=_INTERRUPTED)
+    with contextlib.suppress(KeyboardInterrupt):  # what is committed has to be told in any case
+        refactors, checked = _look(session, path, recorder, since[-1] if since else None)
+
     return Carried(
         run=run,
         refactors=refactors,
@@ -74,6 +72,24 @@ def carry_out(session: Session, path: Path) -> Carried:
         seconds=seconds,
         checked=checked,
     )
+
+
+def _look(
+    session: Session, path: Path, recorder: LockRecorder, since: str | None
+) -> tuple[tuple[RefactorReport, ...], Checked]:
+    """Report and verify what is committed; an error is a verdict."""
+    problem = ""
+    refactors: tuple[RefactorReport, ...] = ()
+    try:
+        with connected(session.chain.dsn) as connection, reading(), snapshot(connection):
+            facts = facts_of_last_turns(connection, _names(path))
+        refactors = tuple(report_of(each, recorder.statements) for each in facts)
+    except RefactorkitError as error:
+        problem = error.message
+    checked = check(session.chain.dsn, since=since)
+    if problem and checked.verdict is Verdict.PASS:
+        checked = replace(checked, verdict=Verdict.INCOMPLETE, problem=problem)
+    return refactors, checked
 
 
 def rehearse(session: Session, path: Path) -> Carried:

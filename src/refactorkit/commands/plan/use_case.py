@@ -89,23 +89,13 @@ def plan(request: PlanRequest) -> PlanResult:
         before = found.history.current
         return PlanResult(
             before=before,
-            after=_after(session, steps),
+            after=chains.version_after(found.history, steps),
             steps=tuple(_step(step, tried, facts) for step in steps),
             server_version=server_version,
             observed_on=tried.server_version,
             why_not=tried.why_not,
             refusal=tried.refusal,
         )
-
-
-def _after(session: Session, steps: tuple[Step, ...]) -> int:
-    if not steps:
-        return session.found.history.current
-    version = steps[-1].migration.version
-    if steps[-1].direction is Direction.UP:
-        return max(version, session.found.history.current)
-    gone = {step.migration.version for step in steps}
-    return max((v for v in session.found.history.applied if v not in gone), default=0)
 
 
 def _facts(session: Session, steps: tuple[Step, ...]) -> _Facts:
