@@ -74,7 +74,8 @@ def test_the_waiting_goes_on_by_itself_once_the_blocker_is_gone(
         waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
         assert wait_until(lambda: scalar(watching, waiting) == 1)
         seen = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'refactorkit-watch'"
-        assert wait_until(lambda: scalar(watching, seen) == 1)
+        looked = f"{seen} AND query LIKE '%pg_prepared_xacts%' AND state = 'idle'"
+        assert wait_until(lambda: scalar(watching, looked) == 1)
         blocking.rollback()
         outcome = going.result()
 
@@ -107,6 +108,7 @@ def test_a_client_that_stays_in_the_way_is_ended_and_named(
 
     assert "event=blocker.terminated" in outcome.err
     assert f"pid={pid}" in outcome.err
+    assert f"Terminated: process {pid}, " in outcome.out
 
 
 @pytest.mark.usefixtures("alter")

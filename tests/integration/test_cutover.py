@@ -13,10 +13,11 @@ from refactorkit.commands.operation.checked import check
 from refactorkit.commands.operation.model import Question
 from refactorkit.commands.verdict import Verdict
 from refactorkit.errors import RefusedError
+from refactorkit.mapping.embedded import embedded_mapping
 from refactorkit.migrations.model import Direction
 from refactorkit.migrations.plan import Step
 from refactorkit.postgres.dsn import Dsn
-from refactorkit.postgres.turn_facts import current_snapshot
+from refactorkit.postgres.turn_facts import count_deletions, current_snapshot
 from tests.support.chain import SQL
 from tests.support.cli import finish, run, start, write_files
 from tests.support.clinic import open_clinic, work_as_version_11
@@ -362,3 +363,55 @@ def test_an_interruption_while_it_verifies_does_not_hide_that_it_is_done(
     assert outcome.document["verdict"] == "incomplete"
     assert "The work is committed: the database is at version 11." in outcome.document["next"][0]
     assert version(connect(database_at_10)) == 11
+
+
+def test_the_lock_is_measured_from_its_request_to_the_commit(
+    database_at_10: str, tmp_path: Path
+) -> None:
+    """A pause before the locks is no part of it, one between them and the commit is."""
+    plant(tmp_path, Direction.UP, after=4, statement="SELECT pg_sleep(0.3);")
+    outcome = run("cutover", "--yes", "--json", "--dir", tmp_path, url=database_at_10)
+    held = outcome.document["longest_exclusive_lock_ms"]
+    whole = outcome.document["seconds"] * 1000
+    assert 300 < held < whole
+    plant(tmp_path, Direction.DOWN, after=1, statement="SELECT pg_sleep(0.3);")
+    outcome = run("rollback", "--yes", "--json", "--dir", tmp_path, url=database_at_10)
+    assert outcome.document["longest_exclusive_lock_ms"] < outcome.document["seconds"] * 1000 - 300
+
+
+def test_each_deletion_that_is_counted_is_one_that_up_decides_about(
+    database_at_10: str, connect: Connect
+) -> None:
+    """Row by row: what is counted before is what Up writes down, and what it leaves out."""
+    open_clinic(database_at_10)
+    assert run("cutover", "--yes", url=database_at_10).code == 0
+    work_as_version_11(database_at_10)
+    assert run("rollback", "--yes", url=database_at_10).code == 0
+    db = connect(database_at_10)
+    mapping = embedded_mapping(chain()[11])
+    assert mapping is not None
+    ids = "SELECT format('DELETE FROM public.%s WHERE id = %s', t, id) FROM ({}) AS x ORDER BY 1"
+    both = "SELECT 'patients' AS t, id FROM public.patients UNION SELECT 'users', id FROM users"
+    deletions = [row[0] for row in db.execute(ids.format(both).encode()).fetchall()]
+    kinds: set[str] = set()
+    natives = [
+        "DELETE FROM public.patients WHERE user_id = 30000",
+        "DELETE FROM public.users WHERE id = 30000",
+    ]
+    for deletion in [*deletions[::3], *natives]:
+        db.execute("BEGIN")
+        db.execute("UPDATE public.users SET created_by = NULL")  # it would forbid some
+        db.execute(deletion.encode())
+        counted = count_deletions(db, mapping)
+        for statement in chain()[11].up.statements[1:]:
+            db.execute(statement.data)
+        decided = scalar(
+            db,
+            "SELECT count(*) FROM archive.patients_decisions AS d WHERE rule LIKE 'deleted in%10'"
+            " AND turn = (SELECT max(turn) FROM archive.patients_turns)",
+        )
+        db.execute("ROLLBACK")
+        of_pairs = [n for what, n, _ in counted if "withheld" not in what and "none" not in what]
+        assert sum(of_pairs) == decided, deletion
+        kinds |= {reason for reason, _, _ in counted}
+    assert len(kinds) >= 3

@@ -187,3 +187,18 @@ def test_several_files_cannot_be_tried_together_and_a_version_above_is_no_goal(
     assert outcome.code == 3
     assert "Only one file, in one transaction, can be tried" in outcome.err
     assert run("rollback", "--yes", "--to", "11", url=at_11).code == 2
+
+
+def test_where_nothing_was_ever_cut_over_there_is_nothing_to_roll_back(
+    database_at_10: str, connect: Connect
+) -> None:
+    outcome = run("rollback", "--yes", url=database_at_10)
+    assert outcome.code == 3
+    assert "the archive knows of no turn of patients" in outcome.err
+    # Another tool ran another 0011: the version table says 11, and there is no archive of it.
+    connect(database_at_10).execute(
+        "INSERT INTO goose_db_version (version_id, is_applied) VALUES (11, true)"
+    )
+    outcome = run("cutover", "--yes", url=database_at_10)
+    assert outcome.code == 3
+    assert "the archive knows of no turn of patients" in outcome.err

@@ -41,6 +41,7 @@ def document(result: OperationResult) -> dict[str, Any]:
                 "attempts": done.attempts,
                 "seconds": round(done.seconds, 6),
                 "notices": list(done.notices),
+                "terminated": list(done.terminated),
             }
             for done in result.done
         ],
@@ -67,7 +68,9 @@ def next_steps(result: OperationResult) -> list[str]:
     """Return what is to be done now, a sentence each."""
     steps = []
     if result.verdict is not Verdict.PASS:
-        if result.rehearsal:
+        if not result.done:
+            steps.append("Nothing was run. Look at it with refactorkit verify.")
+        elif result.rehearsal:
             steps.append(f"Nothing was changed: the database is at version {result.after}.")
         else:
             way_back = _WAY_BACK[result.operation]
@@ -109,6 +112,9 @@ def print_result(console: Console, result: OperationResult) -> None:
             f" {result.longest_exclusive_ms:,.0f} ms; attempts:"
             f" {', '.join(str(done.attempts) for done in result.done)}."
         )
+    for done in result.done:
+        for session in done.terminated:
+            console.print(f"Terminated: {session}", soft_wrap=True)
     if result.rehearsal:
         console.print("The locks of a dry run are real; all else was rolled back.")
     if result.comparison is not None:

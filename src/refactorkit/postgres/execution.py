@@ -105,6 +105,7 @@ class Runner:
         migration = step.migration
         facts = {"file": migration.file, "direction": str(step.direction)}
         started = time.monotonic()
+        ended_before = len(self._watch.terminated)
         _log.debug("step.started", statements=len(step.script.statements), **facts)
         attempts = 1
         if migration.transaction:
@@ -124,6 +125,11 @@ class Runner:
                 attempts=attempts,
                 seconds=seconds,
                 notices=tuple(self._notices),
+                terminated=tuple(
+                    each.blocker.describe()
+                    for each in self._watch.terminated[ended_before:]
+                    if each.done
+                ),
             )
         )
         _log.info("step.done", seconds=round(seconds, 3), attempts=attempts, **facts)

@@ -13,7 +13,7 @@ from refactorkit.commands.operation.path import Path
 from refactorkit.commands.operation.result import RefactorReport, report_of
 from refactorkit.commands.verdict import Verdict
 from refactorkit.commands.verify import VerifyRequest, verify_here
-from refactorkit.errors import RefactorkitError
+from refactorkit.errors import RefactorkitError, RefusedError
 from refactorkit.postgres.connection import connected
 from refactorkit.postgres.lock_recorder import LockRecorder, StatementRecord
 from refactorkit.postgres.turn_facts import TurnFacts, current_snapshot, facts_of_last_turns
@@ -129,10 +129,17 @@ def look_again(session: Session, path: Path) -> tuple[tuple[RefactorReport, ...]
     """Report and verify a database that an earlier run has brought there already.
 
     Raises:
-        RefactorkitError: the archive cannot be read.
+        RefactorkitError: the archive cannot be read, or knows nothing of the refactor.
     """
     with connected(session.chain.dsn) as connection, reading(), snapshot(connection):
         facts = facts_of_last_turns(connection, _names(path))
+    if not facts:
+        names = ", ".join(sorted(mapping.name for mapping in path.mappings))
+        raise RefusedError(
+            f"There is nothing to do or to verify: the archive knows of no turn of {names}.",
+            state=f"Nothing was changed: version {session.found.history.current}.",
+            hint="Is this the database that you mean? Did another tool's file run here?",
+        )
     reports = tuple(report_of(each, ()) for each in facts)
     return reports, check(session.chain.dsn, since=None)
 
