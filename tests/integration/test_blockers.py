@@ -119,11 +119,12 @@ def test_who_only_waits_before_us_is_named_and_never_ended(
     with reader(empty_database) as blocking, ThreadPoolExecutor(1) as pool:
         second = connect(empty_database)
         pid = second.info.backend_pid
+        session = blockers.own_session(second)
         queued = pool.submit(second.execute, "ALTER TABLE public.a ADD c int")
         with connected(Dsn.parse(empty_database)) as watcher:
-            assert wait_until(lambda: len(blockers.find(watcher, pid)) == 1)
+            assert wait_until(lambda: len(blockers.find(watcher, session)) == 1)
             third = connect(empty_database)
-            waiting = third.info.backend_pid
+            waiting = blockers.own_session(third)
             thread = threading.Thread(
                 target=lambda: third.execute("LOCK TABLE public.a IN ACCESS SHARE MODE"),
             )
@@ -242,4 +243,45 @@ def test_what_is_no_client_is_never_ended(kind: str, empty_database: str) -> Non
         connected(Dsn.parse(empty_database)) as watcher,
         pytest.raises(ValueError, match="never terminated"),
     ):
-        blockers.terminate(watcher, 1, blocker)
+        blockers.terminate(watcher, blockers.Waiting(pid=1, started="1"), blocker)
+
+
+@pytest.mark.usefixtures("alter")
+def test_it_is_a_transaction_that_is_ended_and_not_a_later_one_of_the_same_session(
+    empty_database: str, connect: Connect
+) -> None:
+    """A pool's session is in the way again and again, each time for a moment."""
+    waiting = connect(empty_database)
+    session = blockers.own_session(waiting)
+    with (
+        connected(Dsn.parse(empty_database)) as watcher,
+        psycopg.connect(empty_database) as pooled,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        seen: list[blockers.Blocker] = []
+        for _ in range(2):
+            pooled.execute("SELECT id FROM public.a")
+            altering = pool.submit(waiting.execute, "ALTER TABLE public.a ALTER id SET DEFAULT 1")
+            assert wait_until(lambda: bool(blockers.find(watcher, session)))
+            seen += blockers.find(watcher, session)
+            if len(seen) == 2:
+                assert not blockers.terminate(watcher, session, seen[0])
+            pooled.rollback()
+            altering.result()
+    assert seen[0].pid == seen[1].pid
+    assert seen[0].key != seen[1].key
+
+
+def test_nobody_is_looked_for_on_another_server_of_the_same_name(
+    empty_database: str, connect: Connect
+) -> None:
+    session = blockers.own_session(connect(empty_database))
+    with connected(Dsn.parse(empty_database)) as watcher:
+        assert blockers.find(watcher, session) == ()
+        for other in (
+            blockers.Waiting(pid=session.pid, started="1.5"),  # the same number, somebody else
+            blockers.Waiting(pid=session.pid, started=None),
+            blockers.Waiting(pid=1, started=session.started),
+        ):
+            with pytest.raises(blockers.AnotherServerError):
+                blockers.find(watcher, other)

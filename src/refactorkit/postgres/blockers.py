@@ -14,13 +14,20 @@ from refactorkit.postgres.connection import Connection, fetch_value
 from refactorkit.postgres.lock_modes import LockMode
 
 _CLIENT: Final = "client backend"
+_OWN: Final = """
+    SELECT a.pid, extract(epoch FROM a.backend_start)::text
+    FROM pg_catalog.pg_stat_activity AS a WHERE a.pid = pg_catalog.pg_backend_pid()
+"""
 _WAITS: Final = """
     SELECT a.wait_event_type IS NOT DISTINCT FROM 'Lock'
-    FROM pg_catalog.pg_stat_activity AS a WHERE a.pid = %s
+    FROM pg_catalog.pg_stat_activity AS a
+    WHERE a.pid = %s AND extract(epoch FROM a.backend_start)::text = %s
 """
 # A session that only queues before us is no holder: it waits for somebody itself.
 _SESSIONS: Final = """
-    SELECT a.pid, a.backend_start::text, a.backend_type, a.application_name, a.usename, a.state,
+    SELECT a.pid, pg_catalog.concat_ws(' ', extract(epoch FROM a.backend_start)::text,
+            extract(epoch FROM a.xact_start)::text),
+        a.backend_type, a.application_name, a.usename, a.state,
         a.query,
         extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::float8,
         EXISTS (
@@ -54,11 +61,13 @@ _PREPARED: Final = """
     WHERE wanted.pid = %(waiting)s AND NOT wanted.granted
     ORDER BY x.prepared, x.gid
 """
-# Asked again in the same breath: still that session, still in our way.
+# Asked again in the same breath: still that transaction of that session, still in our way.
 _TERMINATE: Final = """
     SELECT pg_catalog.pg_terminate_backend(a.pid)
     FROM pg_catalog.pg_stat_activity AS a
-    WHERE a.pid = %(pid)s AND a.backend_start::text = %(started)s
+    WHERE a.pid = %(pid)s
+        AND pg_catalog.concat_ws(' ', extract(epoch FROM a.backend_start)::text,
+            extract(epoch FROM a.xact_start)::text) = %(started)s
         AND a.backend_type = 'client backend'
         AND a.pid = ANY (pg_catalog.pg_blocking_pids(%(waiting)s))
 """
@@ -70,13 +79,34 @@ _MAY_SIGNAL: Final = """
 """
 
 
+Key = tuple[int | None, str]
+
+
+class AnotherServerError(Exception):
+    """The session is not there: this is another server of the same name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """A session that may wait.
+
+    Attributes:
+        pid: its process.
+        started: when it began, in seconds; None where it may not know.
+    """
+
+    pid: int
+    started: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Blocker:
     """A session, or a prepared transaction, that we wait for.
 
     Attributes:
         pid: the process; None for a prepared transaction.
-        started: when the session began, as the server writes it: tells two of one pid apart.
+        started: when the session and its transaction began, in seconds: tells two of one pid
+            apart, and two transactions of one session.
         kind: what the server calls it: ``client backend``, ``autovacuum worker``, ...; empty where
             this user may not know, and then it is not ended.
         holds: whether it has the lock that we want; False where it only queues before us.
@@ -100,8 +130,8 @@ class Blocker:
     gid: str | None = None
 
     @property
-    def key(self) -> tuple[int | None, str]:
-        """What it is known by from one look to the next."""
+    def key(self) -> Key:
+        """What it is known by from one look to the next: one transaction, not one session."""
         return (self.pid, self.started)
 
     @property
@@ -130,17 +160,30 @@ class Blocker:
         return ", ".join(parts)
 
 
-def find(watcher: Connection, waiting: int) -> tuple[Blocker, ...]:
+def own_session(connection: Connection) -> Waiting:
+    """Return what the session of a connection is known by, on its server."""
+    row = connection.execute(_OWN).fetchone()
+    pid, started = row if row is not None else (connection.info.backend_pid, None)
+    return Waiting(pid=pid, started=started)
+
+
+def find(watcher: Connection, waiting: Waiting) -> tuple[Blocker, ...]:
     """Return who blocks a session now; none where it does not wait for a lock.
 
     Args:
         watcher: another connection to the same server, in autocommit.
-        waiting: the process number of the session.
+        waiting: the session.
+
+    Raises:
+        AnotherServerError: there is no such session here, or this user may not see that it is.
     """
     # The cheap question first: the other one stops the whole lock manager for a moment.
-    if not fetch_value(watcher, _WAITS, (waiting,)):
+    waits = fetch_value(watcher, _WAITS, (waiting.pid, waiting.started))
+    if waits is None:
+        raise AnotherServerError
+    if not waits:
         return ()
-    parameters = {"waiting": waiting}
+    parameters = {"waiting": waiting.pid}
     sessions = watcher.execute(_SESSIONS, parameters).fetchall()
     prepared = watcher.execute(_PREPARED, parameters).fetchall()
     found = [
@@ -178,8 +221,8 @@ def find(watcher: Connection, waiting: int) -> tuple[Blocker, ...]:
     return tuple(found)
 
 
-def terminate(watcher: Connection, waiting: int, blocker: Blocker) -> bool:
-    """End a blocker's session, if it is still that session and still in the way of ours.
+def terminate(watcher: Connection, waiting: Waiting, blocker: Blocker) -> bool:
+    """End a blocker's session, if it is in the same transaction and still in the way of ours.
 
     Returns:
         False where it was gone or out of the way already.
@@ -191,7 +234,7 @@ def terminate(watcher: Connection, waiting: int, blocker: Blocker) -> bool:
     if not blocker.may_be_terminated:
         raise ValueError(f"a {blocker.kind} is never terminated")
     row = watcher.execute(
-        _TERMINATE, {"pid": blocker.pid, "started": blocker.started, "waiting": waiting}
+        _TERMINATE, {"pid": blocker.pid, "started": blocker.started, "waiting": waiting.pid}
     ).fetchone()
     return bool(row and row[0])
 

@@ -92,7 +92,7 @@ class Runner:
             raise ValueError("only one file with a transaction can be rehearsed")
         self._connection.add_notice_handler(self._note)
         with self._failing():
-            self._watch.look_early(self._lock_timeout.apply())
+            self._watch.prepare(self._lock_timeout.apply())
             self._budget.prepare()
             if steps and not self._table.exists:
                 self._table = history.create(self._connection, self._table)
@@ -201,7 +201,7 @@ class Runner:
             self._budget.allow()
             self._record(step)
             self._observer.before_end(self._budget.allow)
-            self._budget.allow()
+            self._budget.end()
         if self._rehearsal:
             self._roll_back()
         else:

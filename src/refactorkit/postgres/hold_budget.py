@@ -49,16 +49,22 @@ class HoldBudget:
         Raises:
             HeldTooLongError: nothing is left.
         """
-        if self._max_ms is None:
-            return
-        left_ms = int((self._deadline - time.monotonic()) * 1000)
-        if left_ms < _LEAST_MS:
-            raise self.error()
-        if self._own_ms:
-            left_ms = min(left_ms, self._own_ms)
-        self._connection.execute(
-            sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(left_ms))
-        )
+        if self._max_ms is not None:
+            left_ms = self._left_ms()
+            self._set(min(left_ms, self._own_ms) if self._own_ms else left_ms)
+
+    def end(self) -> None:
+        """Let the COMMIT have what the session itself allows, if anything is left.
+
+        A COMMIT that waits for a synchronous standby must not be cut short: it would be done here,
+        and nobody would know whether there.
+
+        Raises:
+            HeldTooLongError: nothing is left.
+        """
+        if self._max_ms is not None:
+            self._left_ms()
+            self._set(self._own_ms)
 
     def ended_it(self, error: psycopg.Error) -> bool:
         """Tell whether a statement was cancelled because its transaction's time was up."""
@@ -66,6 +72,17 @@ class HoldBudget:
             self._max_ms is not None
             and isinstance(error, psycopg.errors.QueryCanceled)
             and time.monotonic() >= self._deadline - _CLOSE_SECONDS
+        )
+
+    def _left_ms(self) -> int:
+        left_ms = int((self._deadline - time.monotonic()) * 1000)
+        if left_ms < _LEAST_MS:
+            raise self.error()
+        return left_ms
+
+    def _set(self, milliseconds: int) -> None:
+        self._connection.execute(
+            sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(milliseconds))
         )
 
     def error(self) -> HeldTooLongError:

@@ -2,7 +2,8 @@
 
 The watch sleeps as long as statements are quick. Where one takes longer than a moment, it opens a
 connection of its own and looks whether that one waits for a lock, and for whom. It never touches
-the session that it watches.
+the session that it watches. Behind one name there can be several servers: it looks, and ends, only
+where it finds the very session that it is to watch.
 """
 
 import contextlib
@@ -54,17 +55,18 @@ class LockWatch:
 
         Args:
             dsn: where the session's server is.
-            connection: the session to watch; only its process number is used, and where it leads.
+            connection: the session to watch; it is asked only in ``prepare``.
             terminate_after_seconds: end a client that has been in the way for so long; None never.
         """
         self._dsn = same_server(dsn, connection)
-        self._pid = connection.info.backend_pid
+        self._connection = connection
+        self._session: blockers.Waiting | None = None
         self._terminate_after = terminate_after_seconds
         self._quick_seconds = _QUICK_SECONDS
         self._guard = threading.Lock()
         self._sent_at: float | None = None
-        self._seen: dict[tuple[int | None, str], Blocker] = {}
-        self._first_seen: dict[tuple[int | None, str], float] = {}
+        self._seen: dict[blockers.Key, Blocker] = {}
+        self._first_seen: dict[blockers.Key, float] = {}
         self._terminated: list[Terminated] = []
         self._over = threading.Event()
         # in the caller's context, for the log lines of both to have one run id
@@ -85,8 +87,13 @@ class LockWatch:
         self._over.set()
         self._thread.join(_END_SECONDS)
 
-    def look_early(self, lock_timeout_ms: int) -> None:
-        """Begin to look well before a lock timeout of so many milliseconds; 0 for none."""
+    def prepare(self, lock_timeout_ms: int) -> None:
+        """Learn what the session is known by, and to look well before its lock timeout.
+
+        Args:
+            lock_timeout_ms: its lock timeout in milliseconds; 0 for none.
+        """
+        self._session = blockers.own_session(self._connection)
         if lock_timeout_ms:
             self._quick_seconds = min(_QUICK_SECONDS, lock_timeout_ms / 3000)
 
@@ -143,6 +150,9 @@ class LockWatch:
                         stack.callback(watcher.close)
                         watcher.execute(_WATCHER_TIMEOUT)
                     self._look(watcher)
+                except blockers.AnotherServerError:
+                    _log.warning("watch.elsewhere")
+                    return
                 except (RefactorkitError, psycopg.Error) as error:
                     # Eyes that fail are no reason to stop the work that they watch.
                     code = error.sqlstate if isinstance(error, psycopg.Error) else None
@@ -158,7 +168,9 @@ class LockWatch:
 
     def _look(self, watcher: Connection) -> None:
         now = time.monotonic()
-        for blocker in blockers.find(watcher, self._pid):
+        if self._session is None:
+            return
+        for blocker in blockers.find(watcher, self._session):
             with self._guard:
                 is_new = blocker.key not in self._first_seen
                 since = self._first_seen.setdefault(blocker.key, now)
@@ -171,11 +183,11 @@ class LockWatch:
                 and now - since >= self._terminate_after
                 and all(each.blocker.key != blocker.key for each in self.terminated)
             ):
-                self._terminate(watcher, blocker)
+                self._terminate(watcher, self._session, blocker)
 
-    def _terminate(self, watcher: Connection, blocker: Blocker) -> None:
+    def _terminate(self, watcher: Connection, waiting: blockers.Waiting, blocker: Blocker) -> None:
         try:
-            if not blockers.terminate(watcher, self._pid, blocker):
+            if not blockers.terminate(watcher, waiting, blocker):
                 return
             done = True
             _log.warning("blocker.terminated", **_facts(blocker))
