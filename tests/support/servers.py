@@ -118,10 +118,7 @@ def running() -> Iterator[Server]:
     match kind:
         case Kind.EMBEDDED:
             with EmbeddedServer.start(
-                durable=False,
-                directory=memory_folder(),
-                binaries=chosen_binaries(),
-                settings={"max_prepared_transactions": "4"},
+                durable=False, directory=memory_folder(), binaries=chosen_binaries()
             ) as embedded:
                 yield _server(kind, embedded.dsn)
         case Kind.CONTAINER:

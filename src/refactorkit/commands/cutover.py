@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Final
 
-import structlog
-
 from refactorkit.commands import chain as chains
 from refactorkit.commands.chain import Chain, Limits, Session, reading
 from refactorkit.commands.operation.carry_out import carry_out, look_again
@@ -25,7 +23,6 @@ from refactorkit.commands.operation.planned import compare, read_plan
 from refactorkit.commands.operation.result import OperationResult
 from refactorkit.errors import NOTHING_CHANGED, RefusedError
 from refactorkit.migrations.model import Direction
-from refactorkit.postgres.connection import connected
 from refactorkit.postgres.identity import identify
 from refactorkit.postgres.refactors import last_turns
 from refactorkit.postgres.turn_facts import count_deletions, count_rows
@@ -33,8 +30,6 @@ from refactorkit.postgres.verification import snapshot
 
 DELETIONS: Final = "deletions"
 """The name by which an operator accepts that what was deleted in the old version stays away."""
-
-_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,31 +116,28 @@ def _settings(request: CutoverRequest) -> Mapping[str, str]:
 def _deletions(session: Session, path: Path) -> tuple[Deletion, ...]:
     """Count what was deleted since the last rollback; what cannot be counted is one, too."""
     found: list[Deletion] = []
-    with connected(session.chain.dsn) as connection, reading(), snapshot(connection):
-        down = {
-            turn.name: turn for turn in last_turns(connection) if turn.direction is Direction.DOWN
-        }
+    with reading(), snapshot(session.connection):
+        turns = {turn.name: turn for turn in last_turns(session.connection)}
         for mapping in path.mappings:
-            turn = down.get(mapping.name)
-            if turn is None:
+            turn = turns.get(mapping.name)
+            if turn is None or turn.direction is not Direction.DOWN:
                 continue
+            source, first = mapping.source.table, path.steps[0].migration
             if turn.mapping is None:
-                reason = (
-                    f"what was deleted of {mapping.source.table} cannot be counted: the archive"
-                )
-                found.append(
-                    Deletion(
-                        reason=f"{reason} is of another version of refactorkit",
-                        count=0,
-                        with_complement=0,
-                    )
-                )
-                continue
-            found += [
-                Deletion(reason=reason, count=count, with_complement=kept)
-                for reason, count, kept in count_deletions(connection, turn.mapping)
-            ]
+                found.append(_unknown(source, "the archive is of another version of refactorkit"))
+            elif mapping.version != first.version:
+                found.append(_unknown(source, f"{first.file} and what follows have to run before"))
+            else:
+                found += [
+                    Deletion(reason=reason, count=count, with_complement=kept)
+                    for reason, count, kept in count_deletions(session.connection, turn.mapping)
+                ]
     return tuple(found)
+
+
+def _unknown(source: str, why: str) -> Deletion:
+    reason = f"what was deleted of {source} cannot be counted: {why}"
+    return Deletion(reason=reason, count=0, with_complement=0)
 
 
 def _ask(

@@ -14,7 +14,8 @@ from refactorkit.commands.operation.result import RefactorReport, report_of
 from refactorkit.commands.verdict import Verdict
 from refactorkit.commands.verify import VerifyRequest, verify_here
 from refactorkit.errors import RefactorkitError, RefusedError
-from refactorkit.postgres.connection import connected
+from refactorkit.postgres.connection import connected, same_server
+from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.lock_recorder import LockRecorder, StatementRecord
 from refactorkit.postgres.turn_facts import TurnFacts, current_snapshot, facts_of_last_turns
 from refactorkit.postgres.verification import pin_transaction, snapshot
@@ -52,6 +53,7 @@ def carry_out(session: Session, path: Path) -> Carried:
     Raises:
         RefactorkitError: a file failed; the error says at which version the database is.
     """
+    dsn = same_server(session.chain.dsn, session.connection)
     since: list[str] = []
     recorder = LockRecorder(
         session.connection, at_end=lambda _allow: since.append(current_snapshot(session.connection))
@@ -62,7 +64,7 @@ def carry_out(session: Session, path: Path) -> Carried:
     refactors: tuple[RefactorReport, ...] = ()
     checked = Checked(verdict=Verdict.INCOMPLETE, result=None, problem=_INTERRUPTED)
     with contextlib.suppress(KeyboardInterrupt):  # what is committed has to be told in any case
-        refactors, checked = _look(session, path, recorder, since[-1] if since else None)
+        refactors, checked = _look(dsn, path, recorder, since[-1] if since else None)
 
     return Carried(
         run=run,
@@ -75,18 +77,19 @@ def carry_out(session: Session, path: Path) -> Carried:
 
 
 def _look(
-    session: Session, path: Path, recorder: LockRecorder, since: str | None
+    dsn: Dsn, path: Path, recorder: LockRecorder, since: str | None
 ) -> tuple[tuple[RefactorReport, ...], Checked]:
     """Report and verify what is committed; an error is a verdict."""
     problem = ""
     refactors: tuple[RefactorReport, ...] = ()
     try:
-        with connected(session.chain.dsn) as connection, reading(), snapshot(connection):
+        # A new connection: a COMMIT without an answer has cost us the other one.
+        with connected(dsn) as connection, reading(), snapshot(connection):
             facts = facts_of_last_turns(connection, _names(path))
         refactors = tuple(report_of(each, recorder.statements) for each in facts)
     except RefactorkitError as error:
         problem = error.message
-    checked = check(session.chain.dsn, since=since)
+    checked = check(dsn, since=since)
     if problem and checked.verdict is Verdict.PASS:
         checked = replace(checked, verdict=Verdict.INCOMPLETE, problem=problem)
     return refactors, checked
@@ -131,8 +134,9 @@ def look_again(session: Session, path: Path) -> tuple[tuple[RefactorReport, ...]
     Raises:
         RefactorkitError: the archive cannot be read, or knows nothing of the refactor.
     """
-    with connected(session.chain.dsn) as connection, reading(), snapshot(connection):
-        facts = facts_of_last_turns(connection, _names(path))
+    dsn = same_server(session.chain.dsn, session.connection)
+    with reading(), snapshot(session.connection):
+        facts = facts_of_last_turns(session.connection, _names(path))
     if not facts:
         names = ", ".join(sorted(mapping.name for mapping in path.mappings))
         raise RefusedError(
@@ -141,7 +145,7 @@ def look_again(session: Session, path: Path) -> tuple[tuple[RefactorReport, ...]
             hint="Is this the database that you mean? Did another tool's file run here?",
         )
     reports = tuple(report_of(each, ()) for each in facts)
-    return reports, check(session.chain.dsn, since=None)
+    return reports, check(dsn, since=None)
 
 
 def _names(path: Path) -> frozenset[str]:
