@@ -86,6 +86,35 @@ def test_an_owner_without_other_rights_sees_the_same_plan(
         is_as_planned(make_plan(url, file), operate(url, "cutover", file))
 
 
+def test_a_superuser_sees_the_plan_of_a_database_that_belongs_to_others_and_nobody_is_one_there(
+    database_at_10: str, tmp_path: Path, connect: Connect
+) -> None:
+    """The archive is the superuser's, all else the application's; readers come by membership."""
+    url, file, admin = database_at_10, tmp_path / "plan.json", connect(database_at_10)
+    with fresh_role(url) as owner, fresh_role(url) as group, fresh_role(url) as reader:
+        give_everything(url, owner)
+        admin.execute("ALTER SCHEMA archive OWNER TO CURRENT_USER")
+        for (name,) in admin.execute(
+            "SELECT oid::regclass::text FROM pg_class"
+            " WHERE relnamespace = 'archive'::regnamespace AND relkind = 'r'"
+        ).fetchall():
+            admin.execute(f"ALTER TABLE {name} OWNER TO CURRENT_USER".encode())
+        admin.execute(f"GRANT {group} TO {reader}".encode())
+        admin.execute(f"GRANT SELECT ON public.patients TO {group}".encode())
+        admin.execute(f"GRANT SELECT ON public.users TO {reader}".encode())
+        is_as_planned(make_plan(url, file), operate(url, "cutover", file))
+        is_as_planned(make_plan(url, file, "down"), operate(url, "rollback", file))
+
+        # What only a superuser can make is not made: it would run with a superuser's rights.
+        admin.execute(
+            "CREATE FUNCTION public.f() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN END$$"
+        )
+        admin.execute("CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION public.f()")
+        planned = make_plan(url, file)
+        assert planned["locks"] == "from the manual"
+        assert planned["why_not_observed"].startswith("pg_restore")
+
+
 def test_a_lock_that_the_plan_did_not_have_is_told_and_one_that_was_not_taken_too(
     database_at_10: str, tmp_path: Path
 ) -> None:
@@ -226,6 +255,7 @@ def test_a_planned_file_may_run_without_a_transaction(empty_database: str, tmp_p
         "CREATE TABLE public.a (id int)"
     ).connection.close()
     text = "-- +goose NO TRANSACTION\n-- +goose Up\nCREATE INDEX CONCURRENTLY i ON public.a (id);\n"
-    outcome = run("plan", "--dir", write_files(tmp_path, {"0001_a.sql": text}), url=empty_database)
+    chain = write_files(tmp_path, {"0001_a.sql": text})
+    outcome = run("plan", "--no-observe", "--dir", chain, url=empty_database)
     assert outcome.code == 0, outcome.err
     assert "no transaction" in outcome.out
