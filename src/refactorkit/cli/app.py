@@ -15,12 +15,15 @@ from refactorkit import __version__
 from refactorkit.cli import (
     archive,
     compile_mapping,
+    cutover,
     drill,
     embedded_server,
     logging,
     migrate,
+    plan,
     preflight,
     render,
+    rollback,
     seed,
     verify,
 )
@@ -32,7 +35,9 @@ _log = structlog.get_logger()
 
 _VALUE_OPTIONS: Final = frozenset({"--database-url", "--dir", "--table", "--log-level"})
 _FLAGS: Final = frozenset({"--json"})
-_CHECKS: Final = frozenset({"validate", "verify", "preflight", "drill", "audit"})
+_CHECKS: Final = frozenset(
+    {"validate", "verify", "preflight", "drill", "audit", "cutover", "rollback"}
+)
 _SECRET_LIKE: Final = re.compile(
     r"[\w+.-]*://[^\s']*|\w*(?:password|secret)\s*=\s*[^\s']*", re.IGNORECASE
 )
@@ -194,6 +199,9 @@ def _globals(
 
 _GROUPS: Final[tuple[Callable[[typer.Typer], None], ...]] = (
     migrate.register,
+    plan.register,
+    cutover.register,
+    rollback.register,
     seed.register,
     embedded_server.register,
     verify.register,

@@ -39,11 +39,11 @@ ALLOWED_KEYS: Final = frozenset(
         "event", "level", "run_id", "timestamp",
         # where
         "application", "column", "constraint", "database", "direction", "directory", "file",
-        "function", "line", "pid", "schema", "server_version", "table", "version",
+        "function", "gid", "line", "pid", "schema", "server_version", "table", "user", "version",
         # what and how much
         "attempt", "attempts", "command", "count", "error_class", "exit_code", "outcome",
-        "patients", "rows", "seconds", "seed", "setting", "sqlstate", "statement", "statements",
-        "step", "transaction", "verdict", "wait_seconds",
+        "patients", "query_begins", "rows", "seconds", "seed", "setting", "sqlstate", "state",
+        "statement", "statements", "step", "transaction", "verdict", "wait_seconds",
     }
 )  # fmt: skip
 

@@ -46,6 +46,17 @@ LockTimeout = Annotated[
         f"Without it the server's own, or {DEFAULT_TIMEOUT_MS} where it has none.",
     ),
 ]
+TerminateAfter = Annotated[
+    float | None,
+    typer.Option(
+        "--terminate-blockers-after",
+        min=0,
+        metavar="SECONDS",
+        rich_help_panel=_LOCKS,
+        help="End the session of a client that holds what is needed for so long; without it, "
+        "nobody's is ended. Needs pg_signal_backend.",
+    ),
+]
 Retries = Annotated[
     int,
     typer.Option(
@@ -84,17 +95,20 @@ def up(
     lock_wait: LockWait = DEFAULT_LOCK_WAIT_SECONDS,
     lock_timeout_ms: LockTimeout = None,
     retries: Retries = DEFAULT_RETRIES,
+    terminate_blockers_after: TerminateAfter = None,
 ) -> None:
     """Apply what is pending, each file in a transaction of its own."""
     options = settings(ctx)
     result = going_up.up(
         going_up.UpRequest(
-            chain=chain_of(options),
+            chain=make_chain(options),
             to=to,
             allow_missing=allow_missing,
-            accept=names(accept or []),
+            accept=split_names(accept or []),
             dry_run=dry_run,
-            limits=_limits(lock_wait, lock_timeout_ms, retries),
+            limits=make_limits(
+                lock_wait, lock_timeout_ms, retries, terminate_after=terminate_blockers_after
+            ),
         )
     )
     _emit_run(options, "up", result)
@@ -129,19 +143,22 @@ def down(
     lock_wait: LockWait = DEFAULT_LOCK_WAIT_SECONDS,
     lock_timeout_ms: LockTimeout = None,
     retries: Retries = DEFAULT_RETRIES,
+    terminate_blockers_after: TerminateAfter = None,
 ) -> None:
     """Take back the version that was applied last, or all above one."""
     options = settings(ctx)
     result = going_down.down(
         going_down.DownRequest(
-            chain=chain_of(options),
+            chain=make_chain(options),
             to=to,
             custodian=custodian,
             keep_logins=keep_logins,
             on_conflict=on_conflict,
-            accept=names(accept or []),
+            accept=split_names(accept or []),
             dry_run=dry_run,
-            limits=_limits(lock_wait, lock_timeout_ms, retries),
+            limits=make_limits(
+                lock_wait, lock_timeout_ms, retries, terminate_after=terminate_blockers_after
+            ),
         )
     )
     _emit_run(options, "down", result)
@@ -154,14 +171,17 @@ def redo(
     lock_wait: LockWait = DEFAULT_LOCK_WAIT_SECONDS,
     lock_timeout_ms: LockTimeout = None,
     retries: Retries = DEFAULT_RETRIES,
+    terminate_blockers_after: TerminateAfter = None,
 ) -> None:
     """Take back the version that was applied last, and apply it again."""
     options = settings(ctx)
     result = redoing.redo(
         redoing.RedoRequest(
-            chain=chain_of(options),
+            chain=make_chain(options),
             dry_run=dry_run,
-            limits=_limits(lock_wait, lock_timeout_ms, retries),
+            limits=make_limits(
+                lock_wait, lock_timeout_ms, retries, terminate_after=terminate_blockers_after
+            ),
         )
     )
     _emit_run(options, "redo", result)
@@ -179,7 +199,7 @@ def status(
 ) -> None:
     """Show which files are applied, pending, edited or gone."""
     options = settings(ctx)
-    result = asking.status(chain_of(options))
+    result = asking.status(make_chain(options))
     document = view.status_document(result)
     if check:
         document = {"verdict": result.verdict, **document}
@@ -252,8 +272,8 @@ def validate(
     _exit_by(result.verdict)
 
 
-def chain_of(options: Settings) -> Chain:
-    """Return files and database of this call."""
+def make_chain(options: Settings) -> Chain:
+    """Return the files and the database that the global options name."""
     return Chain(
         dsn=require_dsn(options),
         directory=options.directory,
@@ -262,14 +282,27 @@ def chain_of(options: Settings) -> Chain:
     )
 
 
-def _limits(lock_wait: float, lock_timeout_ms: int | None, retries: int) -> Limits:
+def make_limits(
+    lock_wait: float,
+    lock_timeout_ms: int | None,
+    retries: int,
+    *,
+    terminate_after: float | None,
+    max_hold_ms: int | None = None,
+) -> Limits:
+    """Return what the options about locks say."""
     return Limits(
         lock_wait_seconds=lock_wait,
-        locks=LockLimits(timeout_ms=lock_timeout_ms, retries=retries),
+        locks=LockLimits(
+            timeout_ms=lock_timeout_ms,
+            retries=retries,
+            max_hold_ms=max_hold_ms,
+            terminate_blockers_after_seconds=terminate_after,
+        ),
     )
 
 
-def names(accept: list[str]) -> tuple[str, ...]:
+def split_names(accept: list[str]) -> tuple[str, ...]:
     """Take ``--accept a --accept b,c`` as three names."""
     return tuple(name.strip() for each in accept for name in each.split(",") if name.strip())
 

@@ -30,6 +30,7 @@ def run_document(command: str, result: RunResult) -> dict[str, Any]:
                 "attempts": done.attempts,
                 "seconds": round(done.seconds, 6),
                 "notices": list(done.notices),
+                "terminated": list(done.terminated),
             }
             for step, done in zip(result.planned, result.done, strict=True)
         ]
@@ -63,6 +64,8 @@ def print_run(console: Console, command: str, result: RunResult) -> None:
     for done in result.done:
         for notice in done.notices:
             console.print(f"{done.file}: {notice}")
+        for session in done.terminated:
+            console.print(f"Terminated: {session}", soft_wrap=True)
     console.print(f"The database is at version {result.after}; it was at {result.before}.")
 
 

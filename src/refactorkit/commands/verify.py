@@ -89,22 +89,38 @@ def verify(
     with connected(request.dsn) as connection:
         try:
             with snapshot(connection):
-                turns = last_turns(connection)
-                if not turns:
-                    raise RefusedError(
-                        f"There is nothing to verify: no refactor has run on"
-                        f" {request.dsn.describe()}.",
-                        state=NOTHING_CHANGED,
-                        hint="Is this the database that you mean? See refactorkit status.",
-                    )
-                found = tuple(_verify(connection, turn, request, report) for turn in turns)
+                result = verify_here(connection, request, report)
         except psycopg.Error as error:
             raise server_errors.explain(
                 error, doing=f"Verifying {request.dsn.describe()}", state=NOTHING_CHANGED
             ) from None
-    verdict = _verdict(found, allow_edits=request.allow_edits)
-    _log.info("verify.done", verdict=verdict.value)
-    return VerifyResult(verdict=verdict, refactors=found, allow_edits=request.allow_edits)
+    _log.info("verify.done", verdict=result.verdict.value)
+    return result
+
+
+def verify_here(
+    connection: Connection,
+    request: VerifyRequest,
+    report: Callable[[str], None] = lambda _name: None,
+) -> VerifyResult:
+    """Check as ``verify`` does, in a transaction that is open and pinned already.
+
+    Raises:
+        RefusedError: no refactor has run here.
+    """
+    turns = last_turns(connection)
+    if not turns:
+        raise RefusedError(
+            f"There is nothing to verify: no refactor has run on {request.dsn.describe()}.",
+            state=NOTHING_CHANGED,
+            hint="Is this the database that you mean? See refactorkit status.",
+        )
+    found = tuple(_verify(connection, turn, request, report) for turn in turns)
+    return VerifyResult(
+        verdict=_verdict(found, allow_edits=request.allow_edits),
+        refactors=found,
+        allow_edits=request.allow_edits,
+    )
 
 
 def document(result: VerifyResult) -> dict[str, Any]:

@@ -7,6 +7,7 @@ at the maintenance database tells a wrong password from a missing database.
 """
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, LiteralString
 
@@ -115,6 +116,17 @@ def fetch_value(
     """Return the only column of the only row of a query, or None where it returns no row."""
     row = connection.execute(query, parameters or None).fetchone()
     return None if row is None else row[0]
+
+
+def same_server(dsn: Dsn, connection: Connection) -> Dsn:
+    """Return the dsn of this very server, where the dsn names several or lets the caller choose."""
+    names = (("host", "PGHOST"), ("hostaddr", "PGHOSTADDR"), ("port", "PGPORT"))
+    if not any("," in (dsn.parameters.get(key) or os.environ.get(name, "")) for key, name in names):
+        return dsn
+    loose = {"host", "hostaddr", "port", "target_session_attrs", "load_balance_hosts"}
+    kept = {key: value for key, value in dsn.parameters.items() if key not in loose}
+    info = connection.info
+    return Dsn(parameters={**kept, "host": info.host, "port": str(info.port)})
 
 
 def refuse_read_only(connection: Connection, dsn: Dsn) -> None:

@@ -21,12 +21,14 @@ class DecisionCount:
         table: the table without its schema.
         column: empty where it is about whole rows.
         count: how many rows.
+        row_ids: the keys of the first of them, in order, where they were asked for.
     """
 
     rule: str
     table: str
     column: str
     count: int
+    row_ids: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
@@ -40,7 +42,7 @@ def total(decisions: tuple[DecisionCount, ...]) -> int:
 
 
 def decisions_of(
-    connection: Connection, refactor: str, *, turn: int | None = None
+    connection: Connection, refactor: str, *, turn: int | None = None, listed: int = 0
 ) -> tuple[DecisionCount, ...]:
     """Count the decisions of one turn, or of all turns, by rule, table and column.
 
@@ -48,6 +50,7 @@ def decisions_of(
         connection: of a role that may read the archive.
         refactor: its prefix in the archive, as ``refactors.Turn.name``.
         turn: the turn's number; None for all of them.
+        listed: how many keys of each kind are given.
 
     Raises:
         RefusedError: the table is not there.
@@ -69,11 +72,13 @@ def decisions_of(
     of_turn = sql.SQL("" if turn is None else " WHERE turn = {}").format(sql.Literal(turn))
     rows = connection.execute(
         sql.SQL(
-            "SELECT rule, table_name, column_name, pg_catalog.count(*) FROM {}{}"
+            "SELECT rule, table_name, column_name, pg_catalog.count(*),"
+            " (pg_catalog.array_agg(row_id ORDER BY pg_catalog.length(row_id), row_id))[1:{}]"
+            " FROM {}{}"
             " GROUP BY rule, table_name, column_name ORDER BY rule, table_name, column_name"
-        ).format(table, of_turn)
+        ).format(sql.Literal(listed), table, of_turn)
     ).fetchall()
     return tuple(
-        DecisionCount(rule=rule, table=where, column=column, count=count)
-        for rule, where, column, count in rows
+        DecisionCount(rule=rule, table=where, column=column, count=count, row_ids=tuple(row_ids))
+        for rule, where, column, count, row_ids in rows
     )

@@ -107,6 +107,20 @@ def schema_text(connection: Connection, programs: Programs, *, but_not_in: Seque
     return run.stdout.decode("utf-8", "surrogateescape")
 
 
+def copy_schema(
+    source: Connection, target: Connection, programs: Programs, *, role: str | None
+) -> None:
+    """Restore the definitions of one database, and no row, into another, empty one.
+
+    As ``copy_database``, whose arguments and errors it has; publications are left in, so that what
+    looks for them finds them.
+
+    Raises:
+        CannotDumpError: it could not be done; the target holds a part.
+    """
+    _copy(source, target, programs, role=role, options=["--schema-only"])
+
+
 def copy_database(
     source: Connection, target: Connection, programs: Programs, *, role: str | None
 ) -> None:
@@ -125,6 +139,17 @@ def copy_database(
     Raises:
         CannotDumpError: it could not be done; the target holds a part.
     """
+    _copy(source, target, programs, role=role, options=[])
+
+
+def _copy(
+    source: Connection,
+    target: Connection,
+    programs: Programs,
+    *,
+    role: str | None,
+    options: Sequence[str],
+) -> None:
     dump = [
         programs.path("pg_dump", source),
         "--format=custom",
@@ -132,6 +157,7 @@ def copy_database(
         "--no-password",
         "--no-subscriptions",
         _LOCK_WAIT,
+        *options,
     ]
     pg_restore, major = programs.fitting("pg_restore", target)
     restore = [

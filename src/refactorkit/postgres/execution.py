@@ -14,7 +14,7 @@ import psycopg
 import structlog
 from psycopg import pq
 
-from refactorkit.errors import FailedError, RefactorkitError, RefusedError
+from refactorkit.errors import BusyError, FailedError, RefactorkitError, RefusedError
 from refactorkit.migrations.model import Direction, Statement
 from refactorkit.migrations.plan import Step
 from refactorkit.postgres import checksums, history, server_errors
@@ -22,7 +22,10 @@ from refactorkit.postgres.commit import CommitOutcome, settle, transaction_id
 from refactorkit.postgres.connection import Connection
 from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.history import VersionTable
+from refactorkit.postgres.hold_budget import HeldTooLongError, HoldBudget
 from refactorkit.postgres.lock_waits import LockLimits, LockTimeout, pause_seconds
+from refactorkit.postgres.lock_watch import LockWatch
+from refactorkit.postgres.observation import Observer
 from refactorkit.postgres.progress import Phase, Progress, StepResult
 
 _SETTLE_SECONDS: Final = 60.0
@@ -41,6 +44,8 @@ class Runner:
         table: VersionTable,
         version: int,
         limits: LockLimits,
+        observer: Observer | None = None,
+        rehearsal: bool = False,
     ) -> None:
         """Prepare a run.
 
@@ -50,12 +55,20 @@ class Runner:
             table: the version table; it is made when the first step needs it.
             version: the version that the table says the database is at.
             limits: for table locks.
+            observer: is told of each statement.
+            rehearsal: roll each file's transaction back where it would be committed.
         """
         self._dsn = dsn
         self._connection = connection
         self._table = table
         self._retries = limits.retries
         self._lock_timeout = LockTimeout(connection, limits)
+        self._budget = HoldBudget(connection, limits.max_hold_ms)
+        self._watch = LockWatch(
+            dsn, connection, terminate_after_seconds=limits.terminate_blockers_after_seconds
+        )
+        self._observer = observer or Observer()
+        self._rehearsal = rehearsal
         self._progress = Progress(version=version)
         self._notices: list[str] = []
 
@@ -65,26 +78,34 @@ class Runner:
         return self._progress.version
 
     def run(self, steps: Sequence[Step]) -> tuple[StepResult, ...]:
-        """Run all steps.
+        """Run all steps; of a rehearsal, one, which is rolled back at its end.
 
         Raises:
+            ValueError: a rehearsal of several files, or of one that has no transaction.
             RefusedError: a guard in the SQL said no.
             BusyError: a lock was not to be had, or the server asks to try again.
             FailedError: a statement or the connection failed; earlier files stay.
         """
+        if self._rehearsal and (
+            not self._table.exists or [step.migration.transaction for step in steps] != [True]
+        ):
+            raise ValueError("only one file with a transaction can be rehearsed")
         self._connection.add_notice_handler(self._note)
         with self._failing():
-            self._lock_timeout.apply()
+            self._watch.prepare(self._lock_timeout.apply())
+            self._budget.prepare()
             if steps and not self._table.exists:
                 self._table = history.create(self._connection, self._table)
-        for step in steps:
-            self._run_step(step, last=step is steps[-1])
+        with self._watch:
+            for step in steps:
+                self._run_step(step, last=step is steps[-1])
         return tuple(self._progress.done)
 
     def _run_step(self, step: Step, *, last: bool) -> None:
         migration = step.migration
         facts = {"file": migration.file, "direction": str(step.direction)}
         started = time.monotonic()
+        ended_before = len(self._watch.terminated)
         _log.debug("step.started", statements=len(step.script.statements), **facts)
         attempts = 1
         if migration.transaction:
@@ -92,6 +113,8 @@ class Runner:
         else:
             self._without_transaction(step, last=last)
         seconds = time.monotonic() - started
+        if self._rehearsal:
+            self._progress.version_once_committed = self._progress.version
         self._progress.finish(
             StepResult(
                 version=migration.version,
@@ -102,6 +125,11 @@ class Runner:
                 attempts=attempts,
                 seconds=seconds,
                 notices=tuple(self._notices),
+                terminated=tuple(
+                    each.blocker.describe()
+                    for each in self._watch.terminated[ended_before:]
+                    if each.done
+                ),
             )
         )
         _log.info("step.done", seconds=round(seconds, 3), attempts=attempts, **facts)
@@ -112,23 +140,22 @@ class Runner:
         while True:
             self._progress.begin(step)
             self._notices.clear()
+            self._watch.begin_attempt()
+            with self._failing():
+                self._observer.begin(step, attempt=attempt)
             try:
                 self._attempt(step, last=last)
-            except psycopg.errors.LockNotAvailable as error:
+            except (psycopg.errors.LockNotAvailable, HeldTooLongError) as error:
+                self._observer.ended(committed=False)
                 if attempt > self._retries or self._progress.committed_by_file:
-                    times = "once" if attempt == 1 else f"{attempt} times"
-                    raise server_errors.explain(
-                        error,
-                        doing=f"{self._progress.place()}, tried {times},",
-                        state=self._progress.state(),
-                    ) from error
+                    raise self._gave_up(error, attempt) from error
                 pause = pause_seconds(attempt)
                 _log.warning(
                     "step.retried",
                     file=step.migration.file,
                     attempt=attempt,
                     wait_seconds=round(pause, 3),
-                    sqlstate=error.sqlstate,
+                    sqlstate=error.sqlstate if isinstance(error, psycopg.Error) else None,
                 )
                 with self._failing():
                     time.sleep(pause)
@@ -136,24 +163,58 @@ class Runner:
             else:
                 return attempt
 
+    def _gave_up(
+        self, error: psycopg.errors.LockNotAvailable | HeldTooLongError, attempts: int
+    ) -> RefactorkitError:
+        """Return the error of the last attempt, which names whoever was in the way."""
+        times = "once" if attempts == 1 else f"{attempts} times"
+        if isinstance(error, HeldTooLongError):
+            made: RefactorkitError = BusyError(
+                f"{error.message}, tried {times}; it was at {self._progress.place()}.",
+                state=self._progress.state(),
+                hint="Try again when there is less to do, or allow it more milliseconds.",
+            )
+        else:
+            made = server_errors.explain(
+                error,
+                doing=f"{self._progress.place()}, tried {times},",
+                state=self._progress.state(),
+            )
+        made.message = " ".join(part for part in (made.message, self._watch.sentence()) if part)
+        return made
+
     def _attempt(self, step: Step, *, last: bool) -> None:
         """Run a file once.
 
         Raises:
             psycopg.errors.LockNotAvailable: a lock timeout; the transaction is rolled back.
+            HeldTooLongError: it took too long; the transaction is rolled back.
             RefactorkitError: anything else.
         """
         with self._failing(may_retry=True):
+            self._budget.begin()
             self._connection.execute(b"BEGIN")
             for statement in step.script.statements:
                 self._progress.statement = statement
+                self._budget.allow()
                 self._send(statement)
+            self._budget.allow()
             self._record(step)
-        self._commit(step, last=last)
+            self._observer.before_end(self._budget.allow)
+            self._budget.end()
+        if self._rehearsal:
+            self._roll_back()
+        else:
+            self._commit(step, last=last)
+        self._observer.ended(committed=not self._rehearsal)
 
     def _send(self, statement: Statement) -> None:
         """Send one statement inside the transaction, and notice when the file ends that itself."""
-        tags = set(_command_tags(self._connection.execute(statement.data)))
+        self._observer.before(statement)
+        with self._watch.waiting():
+            cursor = self._connection.execute(statement.data)
+        tags = tuple(_command_tags(cursor))
+        self._observer.after(statement, tags)
         status = self._connection.info.transaction_status
         if status == pq.TransactionStatus.INTRANS and "COMMIT" not in tags:
             return
@@ -173,14 +234,19 @@ class Runner:
         """Run a NO TRANSACTION file statement by statement; its row comes last, never twice."""
         self._progress.begin(step)
         self._notices.clear()
+        self._watch.begin_attempt()
         with self._failing():
+            self._observer.begin(step, attempt=1)
             for statement in step.script.statements:
                 self._progress.statement = statement
-                with self._lock_timeout.lifted_for(statement):
-                    self._connection.execute(statement.data)
+                self._observer.before(statement)
+                with self._lock_timeout.lifted_for(statement), self._watch.waiting():
+                    cursor = self._connection.execute(statement.data)
+                self._observer.after(statement, tuple(_command_tags(cursor)))
             self._connection.execute(b"BEGIN")
             self._record(step)
         self._commit(step, last=last)
+        self._observer.ended(committed=True)
 
     def _record(self, step: Step) -> None:
         """Write the version row and the checksum in the open transaction."""
@@ -275,7 +341,12 @@ class Runner:
                 ) from error
             if may_retry and isinstance(error, psycopg.errors.LockNotAvailable):
                 raise
-            raise server_errors.explain(error, doing=place, state=self._progress.state()) from error
+            if may_retry and self._budget.ended_it(error):
+                raise self._budget.error() from error
+            explained = server_errors.explain(error, doing=place, state=self._progress.state())
+            if isinstance(error, psycopg.errors.LockNotAvailable):
+                explained.message = f"{explained.message} {self._watch.sentence()}".rstrip()
+            raise explained from error
 
     def _roll_back(self) -> None:
         if self._connection.closed:

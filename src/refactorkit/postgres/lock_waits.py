@@ -20,6 +20,7 @@ _FIRST_PAUSE_SECONDS: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 _CONCURRENTLY: Final = re.compile(r"\bCONCURRENTLY\b", re.IGNORECASE)
 _READ: Final = "SELECT pg_catalog.current_setting('lock_timeout')"
+_READ_MS: Final = "SELECT setting::int FROM pg_catalog.pg_settings WHERE name = 'lock_timeout'"
 
 _random = secrets.SystemRandom()
 
@@ -31,11 +32,17 @@ class LockLimits:
     Attributes:
         timeout_ms: lock_timeout in milliseconds, 0 for no limit; None keeps the server's own, or
             sets 500 where the server has none.
-        retries: how often a file that met SQLSTATE 55P03 is run again.
+        retries: how often a file that met SQLSTATE 55P03, or its own limit, is run again.
+        max_hold_ms: a file's transaction that is not done after so many milliseconds is rolled
+            back; None lets it take its time.
+        terminate_blockers_after_seconds: end the session of a client that has been in the way for
+            so long; None never ends any.
     """
 
     timeout_ms: int | None = None
     retries: int = DEFAULT_RETRIES
+    max_hold_ms: int | None = None
+    terminate_blockers_after_seconds: float | None = None
 
 
 class LockTimeout:
@@ -46,14 +53,16 @@ class LockTimeout:
         self._limits = limits
         self._is_default = False
 
-    def apply(self) -> None:
-        """Set the limit for the rest of the session."""
+    def apply(self) -> int:
+        """Set the limit for the rest of the session; return it in milliseconds, 0 for none."""
         timeout_ms = self._limits.timeout_ms
         self._is_default = timeout_ms is None and fetch_value(self._connection, _READ) == "0"
         if self._is_default:
             timeout_ms = DEFAULT_TIMEOUT_MS
-        if timeout_ms is not None:
-            self._set(timeout_ms)
+        if timeout_ms is None:
+            return int(fetch_value(self._connection, _READ_MS) or 0)
+        self._set(timeout_ms)
+        return timeout_ms
 
     @contextmanager
     def lifted_for(self, statement: Statement) -> Iterator[None]:

@@ -21,6 +21,7 @@ class StepResult:
         attempts: 1, and one more for each retry.
         seconds: from the first attempt's beginning to the commit.
         notices: sentences that our own SQL had to say (notices of SQLSTATE class RK).
+        terminated: whose sessions were ended because they were in the way, a phrase each.
     """
 
     version: int
@@ -31,6 +32,7 @@ class StepResult:
     attempts: int
     seconds: float
     notices: tuple[str, ...]
+    terminated: tuple[str, ...] = ()
 
 
 class Phase(StrEnum):

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from refactorkit.errors import NOTHING_CHANGED, FailedError, RefactorkitError
 from refactorkit.postgres import server_errors
-from refactorkit.postgres.connection import Connection, connected
+from refactorkit.postgres.connection import Connection, connected, same_server
 from refactorkit.postgres.dsn import Dsn
 
 PREFIX: Final = "refactorkit_drill_"
@@ -64,7 +64,7 @@ def throwaway_database(beside: Dsn, *, owner: str | None, keep: bool) -> Iterato
     """
     name = PREFIX + secrets.token_hex(4)
     with connected(beside) as connection:
-        pinned = _pinned(beside, connection)
+        pinned = same_server(beside, connection)
         _create(connection, name, owner, beside)
     plain = pinned.with_database(name)
     try:
@@ -172,17 +172,6 @@ def _locale(connection: Connection) -> sql.Composed:
     return sql.SQL("").join(
         sql.SQL(" {} {}").format(sql.SQL(name), sql.Literal(value)) for name, value in options
     )
-
-
-def _pinned(dsn: Dsn, connection: Connection) -> Dsn:
-    """Return the dsn of this very server, where the dsn names several or lets the caller choose."""
-    names = (("host", "PGHOST"), ("hostaddr", "PGHOSTADDR"), ("port", "PGPORT"))
-    if not any("," in (dsn.parameters.get(key) or os.environ.get(name, "")) for key, name in names):
-        return dsn
-    loose = {"host", "hostaddr", "port", "target_session_attrs", "load_balance_hosts"}
-    kept = {key: value for key, value in dsn.parameters.items() if key not in loose}
-    info = connection.info
-    return Dsn(parameters={**kept, "host": info.host, "port": str(info.port)})
 
 
 def with_setting(dsn: Dsn, name: str, value: str) -> Dsn:

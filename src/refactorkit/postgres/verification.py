@@ -55,14 +55,24 @@ def snapshot(connection: Connection, *, pin_times: bool = True) -> Iterator[None
     """
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
-        connection.execute("SET LOCAL row_security = off")
-        if pin_times:
-            # The driver reads times in this style alone, and a report is the same everywhere.
-            connection.execute("SET LOCAL DateStyle = 'ISO, YMD'")
-            connection.execute("SET LOCAL TimeZone = 'UTC'")
-        connection.execute("SET LOCAL work_mem = '64MB'")
+        pin_transaction(connection, pin_times=pin_times)
         yield
+
+
+def pin_transaction(connection: Connection, *, pin_times: bool = True) -> None:
+    """Set, for the rest of the open transaction, what the queries and the driver count on.
+
+    Args:
+        connection: in a transaction.
+        pin_times: as for ``snapshot``.
+    """
+    connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+    connection.execute("SET LOCAL row_security = off")
+    if pin_times:
+        # The driver reads times in this style alone, and a report is the same wherever it is made.
+        connection.execute("SET LOCAL DateStyle = 'ISO, YMD'")
+        connection.execute("SET LOCAL TimeZone = 'UTC'")
+    connection.execute("SET LOCAL work_mem = '64MB'")
 
 
 def run_check(connection: Connection, check: Check, *, limit: int) -> Outcome:

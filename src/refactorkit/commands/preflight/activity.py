@@ -14,7 +14,7 @@ _OLD_SECONDS: Final = 3600.0
 
 def other_runner(scene: Scene) -> Iterator[Observation]:
     """The session lock of goose's library and of this program."""
-    found = scene.look.ask("other_runner", id=LOCK_ID)
+    found = scene.look.ask("other_runner", id=LOCK_ID, besides=scene.request.besides)
     for pid, application in found:
         yield no_go(
             f"another runner is migrating this database: process {pid}{_named(application)}",

@@ -42,6 +42,7 @@ class PreflightRequest:
         expect: what must be true of the database's identity.
         sample: whether to time a sample in temporary tables, which is rolled back.
         timeout_seconds: how long one question may take.
+        besides: the process of the caller's own session, whose locks are in nobody's way.
     """
 
     chain: Chain
@@ -50,6 +51,7 @@ class PreflightRequest:
     expect: Expectations = field(default_factory=Expectations)
     sample: bool = True
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    besides: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,110 @@
+"""The command ``rollback``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from refactorkit.cli import operation_view as view
+from refactorkit.cli.confirmation import (
+    ExpectDatabase,
+    ExpectEnvironment,
+    MaxLockMs,
+    Yes,
+    confirm_by,
+    expectation,
+)
+from refactorkit.cli.context import settings
+from refactorkit.cli.migrate import (
+    LockTimeout,
+    LockWait,
+    Retries,
+    TerminateAfter,
+    make_chain,
+    make_limits,
+    split_names,
+)
+from refactorkit.cli.render import emit
+from refactorkit.commands import rollback as use_case
+from refactorkit.commands.chain import DEFAULT_LOCK_WAIT_SECONDS
+from refactorkit.commands.down import OnConflict
+from refactorkit.commands.operation.foresight import forecast_of_down
+from refactorkit.postgres.lock_waits import DEFAULT_RETRIES
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command()(rollback)
+
+
+def rollback(
+    ctx: typer.Context,
+    *,
+    to: Annotated[
+        int | None,
+        typer.Option(min=0, help="Go back to this version; without it, to below the refactor."),
+    ] = None,
+    on_conflict: Annotated[
+        OnConflict | None,
+        typer.Option(help="Which side wins where both were changed. Without it, live."),
+    ] = None,
+    custodian: Annotated[
+        str | None,
+        typer.Option(metavar="EMAIL", help="The user who takes over what has lost its owner."),
+    ] = None,
+    keep_logins: Annotated[
+        bool,
+        typer.Option(
+            "--keep-logins", help="Leave users active who were created in the newer version."
+        ),
+    ] = False,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Overrule the guard of this name; may be repeated."),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Run all of it, with its locks, verify it, and roll it back.",
+        ),
+    ] = False,
+    yes: Yes = False,
+    expect_database: ExpectDatabase = None,
+    expect_environment: ExpectEnvironment = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Compare the locks with what plan --json wrote."),
+    ] = None,
+    max_lock_ms: MaxLockMs = None,
+    lock_wait: LockWait = DEFAULT_LOCK_WAIT_SECONDS,
+    lock_timeout_ms: LockTimeout = None,
+    retries: Retries = DEFAULT_RETRIES,
+    terminate_blockers_after: TerminateAfter = None,
+) -> None:
+    """Take the newest refactor back: ask, run, verify, report."""
+    options = settings(ctx)
+    result = use_case.rollback(
+        use_case.RollbackRequest(
+            chain=make_chain(options),
+            to=to,
+            custodian=custodian,
+            keep_logins=keep_logins,
+            on_conflict=on_conflict,
+            accept=split_names(accept or []),
+            expect=expectation(expect_database, expect_environment),
+            confirm=None if dry_run else confirm_by(yes=yes, operation="rollback"),
+            meter=forecast_of_down,
+            rehearsal=dry_run,
+            plan=plan,
+            limits=make_limits(
+                lock_wait,
+                lock_timeout_ms,
+                retries,
+                terminate_after=terminate_blockers_after,
+                max_hold_ms=max_lock_ms,
+            ),
+        )
+    )
+    emit(options, view.document(result), lambda console: view.print_result(console, result))
+    raise typer.Exit(result.exit_code)

@@ -1,0 +1,182 @@
+"""Take the database to the newest refactor: checked before, watched meanwhile, verified after."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Final
+
+from refactorkit.commands import chain as chains
+from refactorkit.commands.chain import Chain, Limits, Session, reading
+from refactorkit.commands.operation.carry_out import carry_out, look_again
+from refactorkit.commands.operation.model import (
+    Confirm,
+    Deletion,
+    Expectation,
+    Gate,
+    Question,
+    pass_gates,
+    refuse_a_no,
+    refuse_changed,
+)
+from refactorkit.commands.operation.path import Path, path_up
+from refactorkit.commands.operation.planned import compare, read_plan
+from refactorkit.commands.operation.result import OperationResult
+from refactorkit.errors import NOTHING_CHANGED, RefusedError
+from refactorkit.migrations.model import Direction
+from refactorkit.postgres.identity import identify
+from refactorkit.postgres.refactors import last_turns
+from refactorkit.postgres.turn_facts import count_deletions, count_rows
+from refactorkit.postgres.verification import snapshot
+
+DELETIONS: Final = "deletions"
+"""The name by which an operator accepts that what was deleted in the old version stays away."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutoverRequest:
+    """What to cut over, and who says yes.
+
+    Attributes:
+        chain: files and database.
+        to: the highest version to apply; None: the newest refactor's.
+        accept: names of guards that the operator overrules, and ``deletions``.
+        expect: which database is meant.
+        confirm: asks the operator; None: they have said yes already.
+        gates: what looks at the live database before.
+        plan: a file that ``plan --json`` wrote, to compare the locks with; None without.
+        limits: how long to wait for others, and how long to hold them up.
+    """
+
+    chain: Chain
+    to: int | None = None
+    accept: tuple[str, ...] = ()
+    expect: Expectation = field(default_factory=Expectation)
+    confirm: Confirm | None = None
+    gates: tuple[Gate, ...] = ()
+    plan: FilePath | None = None
+    limits: Limits = field(default_factory=Limits)
+
+
+def cutover(request: CutoverRequest) -> OperationResult:
+    """Run all pending files up to the newest refactor, each in its transaction, and verify.
+
+    Where the database is there already, it is only verified: running again converges.
+
+    Raises:
+        UsageError: no file is a refactor.
+        RefusedError: it is another database, a gate or a guard says no, or the operator does.
+        BusyError: locks were not to be had, or would have been held too long.
+        FailedError: a statement or the connection failed; the error says at which version it is.
+    """
+    plan = None if request.plan is None else read_plan(request.plan)
+    with chains.session(request.chain, limits=request.limits, locked=True) as session:
+        with reading():
+            identity = identify(session.connection)
+        request.expect.refuse_another(identity)
+        path = path_up(session.found, to=request.to)
+        before = session.found.history.current
+        if not path.steps:
+            refactors, checked = look_again(session, path)
+            return OperationResult(
+                operation="cutover",
+                identity=identity,
+                before=before,
+                after=before,
+                refactors=refactors,
+                checked=checked,
+            )
+        if plan is not None:
+            plan.refuse_other_files(path.steps)
+        pass_gates(session, path.steps, request.gates)
+        deletions = _deletions(session, path)
+        _ask(request, session, path, deletions)
+        chains.prepare(session, path.steps, _settings(request))
+        carried = carry_out(session, path)
+    return OperationResult(
+        operation="cutover",
+        identity=identity,
+        before=before,
+        after=carried.run.after,
+        done=carried.run.done,
+        refactors=carried.refactors,
+        deletions=deletions,
+        seconds=carried.seconds,
+        longest_exclusive_ms=carried.longest_exclusive_ms,
+        statements=carried.statements,
+        comparison=None if plan is None else compare(plan, carried.statements),
+        checked=carried.checked,
+    )
+
+
+def _settings(request: CutoverRequest) -> Mapping[str, str]:
+    names = [name for name in request.accept if name != DELETIONS]
+    return {"refactorkit.accept": ",".join(names)} if names else {}
+
+
+def _deletions(session: Session, path: Path) -> tuple[Deletion, ...]:
+    """Count what was deleted since the last rollback; what cannot be counted is one, too."""
+    found: list[Deletion] = []
+    with reading(), snapshot(session.connection):
+        turns = {turn.name: turn for turn in last_turns(session.connection)}
+        for mapping in path.mappings:
+            turn = turns.get(mapping.name)
+            if turn is None or turn.direction is not Direction.DOWN:
+                continue
+            source, first = mapping.source.table, path.steps[0].migration
+            if turn.mapping is None:
+                found.append(_unknown(source, "the archive is of another version of refactorkit"))
+            elif mapping.version != first.version:
+                found.append(_unknown(source, f"{first.file} and what follows have to run before"))
+            else:
+                found += [
+                    Deletion(reason=reason, count=count, with_complement=kept)
+                    for reason, count, kept in count_deletions(session.connection, turn.mapping)
+                ]
+    return tuple(found)
+
+
+def _unknown(source: str, why: str) -> Deletion:
+    reason = f"what was deleted of {source} cannot be counted: {why}"
+    return Deletion(reason=reason, count=0, with_complement=0)
+
+
+def _ask(
+    request: CutoverRequest, session: Session, path: Path, deletions: tuple[Deletion, ...]
+) -> None:
+    """Have the deletions accepted and the operation confirmed.
+
+    Raises:
+        RefusedError: there are deletions that nobody accepted, or the operator said no.
+    """
+    accepted = DELETIONS in request.accept
+    if request.confirm is None:
+        if deletions and not accepted:
+            raise RefusedError(
+                "Deleted since the last rollback, and left out by a cutover: "
+                + "; ".join(each.describe() for each in deletions)
+                + ".",
+                state=NOTHING_CHANGED,
+                hint="Their values stay in the archive. If that is right: --accept deletions.",
+            )
+        return
+    with reading():
+        rows = {
+            table: count
+            for mapping in path.mappings
+            if mapping.version == path.steps[0].migration.version  # else its tables are yet to come
+            for table, count in count_rows(session.connection, mapping, at_new=False).items()
+        }
+        identity = identify(session.connection)
+    yes = request.confirm(
+        Question(
+            operation="cutover",
+            identity=identity,
+            before=session.found.history.current,
+            after=chains.version_after(session.found.history, path.steps),
+            files=tuple(step.migration.file for step in path.steps),
+            rows=rows,
+            deletions=() if accepted else deletions,
+        )
+    )
+    refuse_a_no(yes)
+    refuse_changed(session)
