@@ -239,7 +239,7 @@ class Writer:
             row["patient_id"] = self._any("patients") if self.stay.world["patients"] else None
         if table == "refresh_tokens":
             row |= self.data.draw(values(TOKEN)) | {"user_id": self._any("users")}
-            row["token_hash"] = f"token {self.serial}"
+            row["token_hash"] = f"new token {self.serial}"
         written = self.stay.insert(table, key, row | {"created_at": made})
         self.live.insert(table, written)
 
