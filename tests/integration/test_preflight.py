@@ -8,7 +8,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from refactorkit.commands.preflight import Expectations, Level, activity
+from refactorkit.commands.preflight import Area, Expectations, Level, activity, inquiry
+from refactorkit.commands.preflight.scene import Check
 from refactorkit.commands.verdict import Verdict
 from refactorkit.errors import UsageError
 from refactorkit.postgres.locks import LOCK_ID
@@ -537,3 +538,13 @@ def test_a_name_cannot_talk_to_the_terminal(db: psycopg.Connection, database_at_
     (said,) = no_gos(look(database_at_10))
     assert said.isprintable()
     assert 'view public."a?[31m?b" depends on' in said
+
+
+def test_a_check_that_says_nothing_is_unknown_and_no_pass(
+    database_at_10: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = Check(name="silent", area=Area.VALUES, run=lambda _scene: ())
+    monkeypatch.setattr(inquiry, "CHECKS", (*inquiry.CHECKS, silent))
+    result = look(database_at_10)
+    assert result.verdict is Verdict.INCOMPLETE
+    assert [f.check for f in result.of(Level.UNKNOWN) if f.needed] == ["silent"]

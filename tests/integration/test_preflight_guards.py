@@ -101,7 +101,9 @@ def test_what_an_operator_overrules_is_a_note_and_no_other_name_helps(
     assert look(database_at_10, accept=("drift", "x")).verdict is Verdict.FAIL
     accepted = look(database_at_10, accept=("x", name))
     assert accepted.verdict is Verdict.PASS
-    assert f"{refused.says} (accepted: {name})" in [f.says for f in accepted.of(Level.NOTE)]
+    (told,) = (f for f in accepted.findings if f.accepted)
+    assert (told.level, told.accept) == (Level.NOTE, name)
+    assert told.says == f"{refused.says} (accepted: {name})"
     turn(db, "up", {"accept": name})
 
 

@@ -213,18 +213,21 @@ def guard_observations(interview: Interview) -> Iterator[tuple[str, Observation]
                     unknown(f"the guards could not be asked: {unseen.reason}", unseen.advice),
                 )
     else:
-        yield from _observations(binding, everything, names)
+        yield from _observations(binding, everything, names, interview.scene.request.accept)
     try:
         data = interview.timed(interview.data, accept=accept)
     except UnseenError as unseen:
         for name in DATA_GROUPS:
             yield name, unknown(f"the rows could not be looked at: {unseen.reason}", unseen.advice)
     else:
-        yield from _observations(data, data, {})
+        yield from _observations(data, data, {}, ())
 
 
 def _observations(
-    binding: Collected, everything: Collected, names: Mapping[Refusal, str]
+    binding: Collected,
+    everything: Collected,
+    names: Mapping[Refusal, str],
+    accepted: tuple[str, ...],
 ) -> Iterator[tuple[str, Observation]]:
     for name in everything.groups:
         refused = [each for each in binding.refusals if each.group == name]
@@ -236,7 +239,11 @@ def _observations(
         for each in refused:
             yield name, no_go(each.says, GROUPS[name].do, accept=names.get(each, ""))
         for each in overruled:
-            yield name, note(f"{each.says} (accepted: {names.get(each, 'by name')})")
+            overrules = names.get(each, "")
+            if overrules in accepted:
+                yield name, no_go(each.says, GROUPS[name].do, accept=overrules)
+            else:  # by the database's or the role's own setting
+                yield name, note(f"{each.says} (accepted: {overrules or 'by name'})")
         if not refused and not overruled:
             yield name, ok("Up's guards have nothing to say")
 
