@@ -189,7 +189,9 @@ def test_a_verify_that_fails_after_the_commit_says_so_and_names_the_way_back(
     fault = "UPDATE public.users SET bmi = 99 WHERE email = 'patient-7@unclaimed.invalid';"
     last = count_statements(Direction.UP)
     plant(tmp_path, Direction.UP, after=last - 1, statement=fault)
-    outcome = run("cutover", "--yes", "--json", "--dir", tmp_path, url=database_at_10)
+    outcome = run(
+        "cutover", "--yes", "--no-preflight", "--json", "--dir", tmp_path, url=database_at_10
+    )
     assert outcome.code == 3
     document = outcome.document
     assert document["verdict"] == "fail"
@@ -370,7 +372,9 @@ def test_the_lock_is_measured_from_its_request_to_the_commit(
 ) -> None:
     """A pause before the locks is no part of it, one between them and the commit is."""
     plant(tmp_path, Direction.UP, after=4, statement="SELECT pg_sleep(0.3);")
-    outcome = run("cutover", "--yes", "--json", "--dir", tmp_path, url=database_at_10)
+    outcome = run(
+        "cutover", "--yes", "--no-preflight", "--json", "--dir", tmp_path, url=database_at_10
+    )
     held = outcome.document["longest_exclusive_lock_ms"]
     whole = outcome.document["seconds"] * 1000
     assert 300 < held < whole
