@@ -269,7 +269,7 @@ class Writer:
         return int(str(self.data.draw(st.sampled_from(sorted(self.stay.world[table])))))
 
 
-@effort(25)
+@effort(16)
 @given(world=clinics(least=1), data=st.data())
 def test_what_is_written_at_any_version_stays_and_the_rest_comes_back(
     databases: Databases, world: World, data: st.DataObject
