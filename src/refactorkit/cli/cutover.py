@@ -20,9 +20,9 @@ from refactorkit.cli.migrate import (
     LockWait,
     Retries,
     TerminateAfter,
-    make_chain,
+    chain_of,
     make_limits,
-    split_names,
+    names,
 )
 from refactorkit.cli.render import emit
 from refactorkit.commands import cutover as use_case
@@ -67,9 +67,9 @@ def cutover(
     options = settings(ctx)
     result = use_case.cutover(
         use_case.CutoverRequest(
-            chain=make_chain(options),
+            chain=chain_of(options),
             to=to,
-            accept=split_names(accept or []),
+            accept=names(accept or []),
             expect=expectation(expect_database, expect_environment),
             confirm=confirm_by(yes=yes, operation="cutover"),
             plan=plan,

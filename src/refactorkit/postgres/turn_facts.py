@@ -9,7 +9,7 @@ from refactorkit.mapping.deletions import deletion_queries
 from refactorkit.mapping.model import Mapping
 from refactorkit.migrations.model import Direction
 from refactorkit.postgres.connection import Connection, fetch_value
-from refactorkit.postgres.decisions import Decision, decisions_of_turn
+from refactorkit.postgres.decision_keys import Decision, decisions_of_turn
 from refactorkit.postgres.refactors import Turn, last_turns
 
 _SNAPSHOT: Final = (

@@ -49,18 +49,13 @@ def snapshot(connection: Connection) -> Iterator[None]:
     """Read one state of the database, whatever is written meanwhile; nothing can be changed."""
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        pin_transaction(connection)
+        connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+        connection.execute("SET LOCAL row_security = off")
+        # The driver reads times in this style alone, and a report is the same wherever it is made.
+        connection.execute("SET LOCAL DateStyle = 'ISO, YMD'")
+        connection.execute("SET LOCAL TimeZone = 'UTC'")
+        connection.execute("SET LOCAL work_mem = '64MB'")
         yield
-
-
-def pin_transaction(connection: Connection) -> None:
-    """Set, for the rest of the open transaction, what the queries and the driver count on."""
-    connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
-    connection.execute("SET LOCAL row_security = off")
-    # The driver reads times in this style alone, and a report is the same wherever it is made.
-    connection.execute("SET LOCAL DateStyle = 'ISO, YMD'")
-    connection.execute("SET LOCAL TimeZone = 'UTC'")
-    connection.execute("SET LOCAL work_mem = '64MB'")
 
 
 def run_check(connection: Connection, check: Check, *, limit: int) -> Outcome:
@@ -83,3 +78,12 @@ def run_check(connection: Connection, check: Check, *, limit: int) -> Outcome:
         ),
         is_edit=check.is_edit,
     )
+
+
+def pin_transaction(connection: Connection) -> None:
+    """Set what ``snapshot`` sets, for the rest of a transaction that has begun and has written."""
+    connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+    connection.execute("SET LOCAL row_security = off")
+    connection.execute("SET LOCAL DateStyle = 'ISO, YMD'")
+    connection.execute("SET LOCAL TimeZone = 'UTC'")
+    connection.execute("SET LOCAL work_mem = '64MB'")

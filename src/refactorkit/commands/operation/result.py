@@ -10,7 +10,7 @@ from refactorkit.commands.verdict import Verdict
 from refactorkit.errors import RefusedError
 from refactorkit.mapping.sql import identifier
 from refactorkit.migrations.model import Direction
-from refactorkit.postgres.decisions import Decision
+from refactorkit.postgres.decision_keys import Decision
 from refactorkit.postgres.identity import Identity
 from refactorkit.postgres.lock_recorder import StatementRecord
 from refactorkit.postgres.progress import StepResult

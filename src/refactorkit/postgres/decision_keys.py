@@ -1,4 +1,4 @@
-"""The decisions of a turn in which a value or a row gave way: where and why, never the values."""
+"""The decisions of a turn with the keys of their rows: where and why, never the values."""
 
 from dataclasses import dataclass
 from typing import Final
