@@ -268,7 +268,7 @@ def validate(
 
 
 def chain_of(options: Settings) -> Chain:
-    """Return the files and the database that the global options name."""
+    """Return files and database of this call."""
     return Chain(
         dsn=require_dsn(options),
         directory=options.directory,
