@@ -17,7 +17,7 @@ from refactorkit.mapping.embedded import embedded_mapping
 from refactorkit.migrations.model import Direction
 from refactorkit.migrations.plan import Step
 from refactorkit.postgres.dsn import Dsn
-from refactorkit.postgres.turn_facts import count_deletions, current_snapshot
+from refactorkit.postgres.turn_facts import count_deletions, moment
 from tests.support.chain import SQL
 from tests.support.cli import finish, run, start, write_files
 from tests.support.clinic import open_clinic, work_as_version_11
@@ -210,12 +210,15 @@ def test_a_write_of_the_application_since_is_no_failure_and_one_of_ours_is(
 ) -> None:
     """Also by a transaction that began before ours and wrote after it."""
     dsn, db = Dsn.parse(database_at_10), connect(database_at_10)
-    older = connect(database_at_10, autocommit=False)
+    older, watcher = connect(database_at_10, autocommit=False), connect(database_at_10)
     older.execute("SELECT pg_current_xact_id()")
     with db.transaction():
         for statement in chain()[11].up.statements:
             db.execute(statement.data)
-        since = current_snapshot(db)
+        db.execute("SAVEPOINT s")
+        db.execute("UPDATE public.users SET id = id WHERE id = 7")
+        db.execute("RELEASE s")
+        since = moment(watcher, db.info.backend_pid)
     assert check(dsn, since=since).verdict is Verdict.PASS
 
     older.execute("UPDATE public.users SET bmi = 50 WHERE email LIKE 'patient-3@%'")
@@ -226,10 +229,11 @@ def test_a_write_of_the_application_since_is_no_failure_and_one_of_ours_is(
     assert (checked.verdict, checked.edits, checked.ours) == (Verdict.PASS, 3, ())
 
     # The same difference in a row that nobody wrote since: the archive says something else.
-    db.execute("UPDATE archive.patients SET bmi = 12 WHERE id = 6")
+    db.execute("UPDATE archive.patients SET bmi = 12 WHERE id IN (6, 7)")
     checked = check(dsn, since=since)
     assert checked.verdict is Verdict.FAIL
-    assert ("public.users", "bmi") in {(d.table, d.column) for d in checked.ours}
+    ours = {(d.table, d.row_id, d.column) for d in checked.ours}
+    assert {("public.users", "6", "bmi"), ("public.users", "7", "bmi")} <= ours
 
 
 def test_a_limit_on_holding_locks_gives_up_with_nothing_changed(database_at_10: str) -> None:

@@ -51,7 +51,7 @@ def is_as_planned(planned: Any, ran: Any) -> None:
         rows = statements[each["file"], each["line"]]["rows"]
         predicted += rows is not None
         assert rows in (None, each["rows"]), each
-    assert predicted >= 2
+    assert predicted >= 1  # what is written inside a block is not told by row
 
 
 def test_a_run_takes_the_locks_and_writes_the_rows_that_the_plan_said_in_either_direction(

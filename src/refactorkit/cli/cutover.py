@@ -20,9 +20,9 @@ from refactorkit.cli.migrate import (
     LockWait,
     Retries,
     TerminateAfter,
-    make_chain,
+    chain_of,
     make_limits,
-    split_names,
+    names,
 )
 from refactorkit.cli.render import emit
 from refactorkit.commands import cutover as use_case
@@ -70,10 +70,10 @@ def cutover(
 ) -> None:
     """Take the database to the newest refactor: ask, run, verify, report."""
     options = settings(ctx)
-    accepted = split_names(accept or [])
+    accepted = names(accept or [])
     result = use_case.cutover(
         use_case.CutoverRequest(
-            chain=make_chain(options),
+            chain=chain_of(options),
             to=to,
             accept=accepted,
             expect=expectation(expect_database, expect_environment),

@@ -101,10 +101,10 @@ def up(
     options = settings(ctx)
     result = going_up.up(
         going_up.UpRequest(
-            chain=make_chain(options),
+            chain=chain_of(options),
             to=to,
             allow_missing=allow_missing,
-            accept=split_names(accept or []),
+            accept=names(accept or []),
             dry_run=dry_run,
             limits=make_limits(
                 lock_wait, lock_timeout_ms, retries, terminate_after=terminate_blockers_after
@@ -149,12 +149,12 @@ def down(
     options = settings(ctx)
     result = going_down.down(
         going_down.DownRequest(
-            chain=make_chain(options),
+            chain=chain_of(options),
             to=to,
             custodian=custodian,
             keep_logins=keep_logins,
             on_conflict=on_conflict,
-            accept=split_names(accept or []),
+            accept=names(accept or []),
             dry_run=dry_run,
             limits=make_limits(
                 lock_wait, lock_timeout_ms, retries, terminate_after=terminate_blockers_after
@@ -177,7 +177,7 @@ def redo(
     options = settings(ctx)
     result = redoing.redo(
         redoing.RedoRequest(
-            chain=make_chain(options),
+            chain=chain_of(options),
             dry_run=dry_run,
             limits=make_limits(
                 lock_wait, lock_timeout_ms, retries, terminate_after=terminate_blockers_after
@@ -199,7 +199,7 @@ def status(
 ) -> None:
     """Show which files are applied, pending, edited or gone."""
     options = settings(ctx)
-    result = asking.status(make_chain(options))
+    result = asking.status(chain_of(options))
     document = view.status_document(result)
     if check:
         document = {"verdict": result.verdict, **document}
@@ -272,8 +272,8 @@ def validate(
     _exit_by(result.verdict)
 
 
-def make_chain(options: Settings) -> Chain:
-    """Return the files and the database that the global options name."""
+def chain_of(options: Settings) -> Chain:
+    """Return files and database of this call."""
     return Chain(
         dsn=require_dsn(options),
         directory=options.directory,
@@ -302,7 +302,7 @@ def make_limits(
     )
 
 
-def split_names(accept: list[str]) -> tuple[str, ...]:
+def names(accept: list[str]) -> tuple[str, ...]:
     """Take ``--accept a --accept b,c`` as three names."""
     return tuple(name.strip() for each in accept for name in each.split(",") if name.strip())
 

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from refactorkit.cli.context import settings
-from refactorkit.cli.migrate import make_chain, split_names
+from refactorkit.cli.migrate import chain_of, names
 from refactorkit.cli.render import emit, table
 from refactorkit.commands.down import OnConflict
 from refactorkit.commands.plan import PlanRequest, PlanResult
@@ -55,13 +55,13 @@ def plan(
     """Show each statement of the way, its locks, whom they stop, and its rows; run nothing."""
     options = settings(ctx)
     given = {
-        "refactorkit.accept": ",".join(split_names(accept or [])) or None,
+        "refactorkit.accept": ",".join(names(accept or [])) or None,
         "refactorkit.custodian": custodian,
         "refactorkit.on_conflict": on_conflict,
     }
     result = make_plan(
         PlanRequest(
-            chain=make_chain(options),
+            chain=chain_of(options),
             direction=direction,
             to=to,
             settings={name: str(value) for name, value in given.items() if value is not None},

@@ -20,9 +20,9 @@ from refactorkit.cli.migrate import (
     LockWait,
     Retries,
     TerminateAfter,
-    make_chain,
+    chain_of,
     make_limits,
-    split_names,
+    names,
 )
 from refactorkit.cli.render import emit
 from refactorkit.commands import rollback as use_case
@@ -86,12 +86,12 @@ def rollback(
     options = settings(ctx)
     result = use_case.rollback(
         use_case.RollbackRequest(
-            chain=make_chain(options),
+            chain=chain_of(options),
             to=to,
             custodian=custodian,
             keep_logins=keep_logins,
             on_conflict=on_conflict,
-            accept=split_names(accept or []),
+            accept=names(accept or []),
             expect=expectation(expect_database, expect_environment),
             confirm=None if dry_run else confirm_by(yes=yes, operation="rollback"),
             meter=forecast_of_down,

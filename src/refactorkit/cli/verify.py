@@ -7,7 +7,7 @@ from rich.console import Console
 
 from refactorkit.cli import verify_rollback_view
 from refactorkit.cli.context import Settings, require_dsn, settings
-from refactorkit.cli.migrate import make_chain, split_names
+from refactorkit.cli.migrate import chain_of, names
 from refactorkit.cli.render import emit, progress, table
 from refactorkit.commands import verify as use_case
 from refactorkit.commands import verify_rollback as rollback_use_case
@@ -91,7 +91,7 @@ def verify(
         custodian=custodian,
         keep_logins=keep_logins,
         on_conflict=on_conflict,
-        accept=split_names(accept or []),
+        accept=names(accept or []),
     )
     if rollback:
         if allow_edits:
@@ -101,7 +101,7 @@ def verify(
                 hint="--rollback counts edits: they are what Down carries home.",
             )
         result = _rollback(
-            RollbackRequest(chain=make_chain(options), choices=choices, run_by=run_by), options
+            RollbackRequest(chain=chain_of(options), choices=choices, run_by=run_by), options
         )
         raise typer.Exit(result.exit_code)
     if choices != DownChoices() or run_by is not None:

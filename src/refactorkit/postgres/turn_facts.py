@@ -13,9 +13,26 @@ from refactorkit.postgres.decisions import DecisionCount, decisions_of
 from refactorkit.postgres.refactors import Turn, last_turns
 
 _MOST_LISTED: Final = 1000
-_SNAPSHOT: Final = (
-    "SELECT pg_catalog.pg_current_snapshot()::text || '/' || pg_catalog.pg_current_xact_id()::text"
-)
+_NEXT_ID: Final = "SELECT pg_catalog.pg_current_xact_id()::text::bigint"
+_OTHERS: Final = """
+    SELECT l.transactionid::text::bigint
+    FROM pg_catalog.pg_locks AS l
+    WHERE l.locktype = 'transactionid' AND l.granted AND l.pid IS DISTINCT FROM %s
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """A moment at which a transaction of ours had done its work, and held its locks still.
+
+    Attributes:
+        next_id: all transaction ids that were given out before are smaller, those of savepoints
+            included; 64 bits wide.
+        others: the ids below it whose transactions were still at work then, 32 bits wide.
+    """
+
+    next_id: int
+    others: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,40 +126,41 @@ def count_rows(connection: Connection, mapping: Mapping, *, at_new: bool) -> dic
     }
 
 
-def current_snapshot(connection: Connection) -> str:
-    """Return which transactions have ended by now, and which one is ours: ``pg_snapshot/xid8``."""
-    return str(fetch_value(connection, _SNAPSHOT))
+def moment(watcher: Connection, pid: int) -> Moment:
+    """Note the moment, while a session of ours holds its locks.
+
+    Args:
+        watcher: another connection to the same server, in autocommit; it takes one transaction id.
+        pid: the process number of the session.
+    """
+    next_id = int(fetch_value(watcher, _NEXT_ID))
+    others = watcher.execute(_OTHERS, (pid,)).fetchall()
+    return Moment(next_id=next_id, others=tuple(row[0] for row in others))
 
 
 def untouched_since(
-    connection: Connection, snapshot: str, table: tuple[str, str], key: str, ids: list[str]
+    connection: Connection, since: Moment, table: tuple[str, str], key: str, ids: list[str]
 ) -> tuple[str, ...]:
-    """Return which of the rows are still as they were when the snapshot's transaction saw them.
+    """Return which of the rows of a table that was locked are as they were at that moment.
 
-    A row's own transaction (``xmin``) tells: where the snapshot had seen it end, or where it is the
-    snapshot's own, nobody has written the row since. Blind spots: a row that is older than two
-    thousand million transactions; one written under a savepoint of ours, which no file of ours has.
+    A row's own transaction (``xmin``) tells: where its id was given out before, and it was not at
+    work any longer, or was ours, nobody has written the row since. Blind spot: a row that is older
+    than two thousand million transactions.
 
     Args:
         connection: in any state.
-        snapshot: of ``current_snapshot``, taken in a transaction that has written.
+        since: of ``moment``.
         table: schema and name.
         key: its key column.
         ids: keys as text.
     """
-    # xmin has 32 bits; it is at most 2^31 away from the snapshot's end.
+    # xmin has 32 bits; it is at most 2^31 away from the moment's id.
     query = sql.SQL(
-        "SELECT r.id FROM ("
-        " SELECT t.{key}::text AS id, s.snapshot, s.own,"
-        "  s.ends + (((t.xmin::text::bigint - s.ends %% 4294967296 + 2147483648 + 4294967296)"
-        "   %% 4294967296) - 2147483648) AS xid"
-        " FROM {table} AS t CROSS JOIN ("
-        "  SELECT %(snapshot)s::pg_snapshot AS snapshot, %(own)s::bigint AS own,"
-        "   pg_catalog.pg_snapshot_xmax(%(snapshot)s::pg_snapshot)::text::bigint AS ends) AS s"
-        " WHERE t.{key}::text = ANY (%(ids)s)) AS r"
-        " WHERE CASE WHEN r.xid <= 2 OR r.xid = r.own THEN true"
-        "  ELSE pg_catalog.pg_visible_in_snapshot(r.xid::text::xid8, r.snapshot) END"
+        "SELECT t.{key}::text FROM {table} AS t"
+        " WHERE t.{key}::text = ANY (%(ids)s)"
+        " AND NOT t.xmin::text::bigint = ANY (%(others)s::bigint[])"
+        " AND (t.xmin::text::bigint - %(next)s::bigint %% 4294967296 + 2147483648 + 4294967296)"
+        "  %% 4294967296 < 2147483648"
     ).format(key=sql.Identifier(key), table=sql.Identifier(*table))
-    text, _, own = snapshot.partition("/")
-    rows = connection.execute(query, {"snapshot": text, "own": own or "0", "ids": ids}).fetchall()
-    return tuple(str(row[0]) for row in rows)
+    parameters = {"ids": ids, "others": list(since.others), "next": since.next_id}
+    return tuple(str(row[0]) for row in connection.execute(query, parameters).fetchall())

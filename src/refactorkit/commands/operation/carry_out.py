@@ -17,7 +17,7 @@ from refactorkit.errors import RefactorkitError, RefusedError
 from refactorkit.postgres.connection import connected, same_server
 from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.lock_recorder import LockRecorder, StatementRecord
-from refactorkit.postgres.turn_facts import TurnFacts, current_snapshot, facts_of_last_turns
+from refactorkit.postgres.turn_facts import Moment, TurnFacts, facts_of_last_turns, moment
 from refactorkit.postgres.verification import pin_transaction, snapshot
 
 _INTERRUPTED: Final = "Interrupted before it was verified: run refactorkit verify."
@@ -54,12 +54,14 @@ def carry_out(session: Session, path: Path) -> Carried:
         RefactorkitError: a file failed; the error says at which version the database is.
     """
     dsn = same_server(session.chain.dsn, session.connection)
-    since: list[str] = []
-    recorder = LockRecorder(
-        session.connection, at_end=lambda _allow: since.append(current_snapshot(session.connection))
-    )
+    pid = session.connection.info.backend_pid
+    since: list[Moment] = []
     started = time.monotonic()
-    run = chains.execute(session, path.steps, observer=recorder)
+    with connected(dsn) as watcher:
+        recorder = LockRecorder(
+            session.connection, at_end=lambda _allow: since.append(moment(watcher, pid))
+        )
+        run = chains.execute(session, path.steps, observer=recorder)
     seconds = time.monotonic() - started
     refactors: tuple[RefactorReport, ...] = ()
     checked = Checked(verdict=Verdict.INCOMPLETE, result=None, problem=_INTERRUPTED)
@@ -77,7 +79,7 @@ def carry_out(session: Session, path: Path) -> Carried:
 
 
 def _look(
-    dsn: Dsn, path: Path, recorder: LockRecorder, since: str | None
+    dsn: Dsn, path: Path, recorder: LockRecorder, since: Moment | None
 ) -> tuple[tuple[RefactorReport, ...], Checked]:
     """Report and verify what is committed; an error is a verdict."""
     problem = ""

@@ -17,7 +17,7 @@ from refactorkit.mapping.model import Mapping
 from refactorkit.postgres import server_errors
 from refactorkit.postgres.connection import Connection, connected
 from refactorkit.postgres.dsn import Dsn
-from refactorkit.postgres.turn_facts import untouched_since
+from refactorkit.postgres.turn_facts import Moment, untouched_since
 from refactorkit.postgres.verification import Difference, snapshot
 
 _MOST: Final = 10_000  # differences that are looked into; more of them are no pass
@@ -44,13 +44,13 @@ class Checked:
     problem: str = ""
 
 
-def check(dsn: Dsn, *, since: str | None) -> Checked:
+def check(dsn: Dsn, *, since: Moment | None) -> Checked:
     """Verify, on a new connection; an error is a verdict too, because the work is done already.
 
     Args:
         dsn: the database.
-        since: the snapshot of the operation's transaction; None where nothing was run now, and so
-            any edit may be the application's.
+        since: when the operation's transaction had done its work; None where nothing was run now,
+            and so any edit may be the application's.
     """
     request = VerifyRequest(dsn=dsn, allow_edits=True, limit=_MOST)
     try:
@@ -130,7 +130,7 @@ def _conclude(result: VerifyResult, ours: tuple[Difference, ...]) -> Checked:
     return Checked(verdict=result.verdict, result=result, edits=edits, problem=problem)
 
 
-def _ours(connection: Connection, found: Verification, since: str) -> tuple[Difference, ...]:
+def _ours(connection: Connection, found: Verification, since: Moment) -> tuple[Difference, ...]:
     """Return the differences in rows that are as the operation left them."""
     if found.turn.mapping is None:
         return ()
