@@ -97,3 +97,15 @@ def test_the_mappings_page_tells_of_every_key() -> None:
     told = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`]+`", page))))
     in_definitions = {"type", "not_null", "default", "serial"}
     assert keys(_Part) - in_definitions - told == set()
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "sqlalchemy"])
+def test_only_one_room_imports_a_driver(driver: str) -> None:
+    source = ROOT / "src" / "refactorkit"
+    imports = re.compile(rf"^\s*(?:import|from) {driver}\b", re.MULTILINE)
+    found = {
+        file.relative_to(source).parts[0]
+        for file in source.rglob("*.py")
+        if imports.search(file.read_text(encoding="utf-8"))
+    }
+    assert found == {"postgres"}

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-import psycopg
 import structlog
 
 from refactorkit.commands.chain import Limits, reading
@@ -12,7 +11,7 @@ from refactorkit.errors import NOTHING_CHANGED, RefactorkitError, RefusedError, 
 from refactorkit.mapping.model import Mapping
 from refactorkit.migrations.history import History
 from refactorkit.migrations.model import Direction
-from refactorkit.postgres import erasure, history
+from refactorkit.postgres import erasure, history, server_errors
 from refactorkit.postgres.connection import (
     Connection,
     connected,
@@ -260,10 +259,11 @@ def _afterwards(
     statistics: tuple[str, ...] = done.touched if changed else ()
     nothing = Left(naming=(), orphans=(), uncounted=("rows that name the person",))
     try:
-        set_for_session(connection, {"search_path": "pg_catalog, pg_temp"})
-        if changed:
-            statistics = analyze(connection, done.touched)
-        return left(connection, mapping, after, done), statistics
-    except (psycopg.Error, RefactorkitError) as error:
+        with server_errors.explained(doing="Looking for what is left", state=""):
+            set_for_session(connection, {"search_path": "pg_catalog, pg_temp"})
+            if changed:
+                statistics = analyze(connection, done.touched)
+            return left(connection, mapping, after, done), statistics
+    except RefactorkitError as error:
         _log.warning("erase.left_uncounted", error_class=type(error).__name__)
         return nothing, statistics

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import psycopg
 import structlog
 
 from refactorkit.commands.demo_logins import Login, new_password, password_hash
@@ -140,13 +139,10 @@ def _size(request: SeedRequest) -> Size:
 
 
 def _refuse_other_versions(connection: Connection, name: TableName) -> None:
-    try:
+    doing = "Reading the version table"
+    with server_errors.explained(doing=doing, state=NOTHING_CHANGED):
         table = history.find(connection, name)
         current = history.read(connection, table).current
-    except psycopg.Error as error:
-        raise server_errors.explain(
-            error, doing="Reading the version table", state=NOTHING_CHANGED
-        ) from None
     if current != VERSION:
         raise RefusedError(
             f"Made-up data is for version {VERSION}, and the database is at version {current}.",

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 import structlog
 
 from refactorkit.commands.verdict import Verdict
@@ -86,14 +85,13 @@ def verify(
         RefusedError: no refactor has run here, or this user may not read the archive.
         FailedError: the server refused or was lost.
     """
-    with connected(request.dsn) as connection:
-        try:
-            with snapshot(connection):
-                result = verify_here(connection, request, report)
-        except psycopg.Error as error:
-            raise server_errors.explain(
-                error, doing=f"Verifying {request.dsn.describe()}", state=NOTHING_CHANGED
-            ) from None
+    doing = f"Verifying {request.dsn.describe()}"
+    with (
+        connected(request.dsn) as connection,
+        server_errors.explained(doing=doing, state=NOTHING_CHANGED),
+        snapshot(connection),
+    ):
+        result = verify_here(connection, request, report)
     _log.info("verify.done", verdict=result.verdict.value)
     return result
 

@@ -7,7 +7,6 @@ fact written since. A row that is as our transaction left it, and differs, is ou
 from dataclasses import dataclass
 from typing import Final
 
-import psycopg
 import structlog
 
 from refactorkit.commands.verdict import Verdict
@@ -64,7 +63,11 @@ def check(dsn: Dsn, *, since: Moment | None) -> Checked:
         ]
         ours: tuple[Difference, ...] = ()
         if suspects and since is not None:
-            with connected(dsn) as connection, snapshot(connection):
+            with (
+                connected(dsn) as connection,
+                server_errors.explained(doing="Verifying", state=NOTHING_CHANGED),
+                snapshot(connection),
+            ):
                 ours = tuple(
                     difference
                     for found in result.refactors
@@ -72,9 +75,6 @@ def check(dsn: Dsn, *, since: Moment | None) -> Checked:
                 )
     except RefactorkitError as error:
         return Checked(verdict=Verdict.INCOMPLETE, result=None, problem=str(error))
-    except psycopg.Error as error:
-        explained = server_errors.explain(error, doing="Verifying", state=NOTHING_CHANGED)
-        return Checked(verdict=Verdict.INCOMPLETE, result=None, problem=str(explained))
     checked = _conclude(result, ours)
     _log.info("operation.verified", verdict=checked.verdict.value, count=len(checked.ours))
     return checked

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import psycopg
 import structlog
 
 from refactorkit.commands import chain as chains
@@ -106,12 +105,12 @@ def _facts(session: Session, steps: tuple[Step, ...]) -> _Facts:
     # What comes later in the way begins with rows that nobody knows yet.
     if steps and (mapping := embedded_mapping(steps[0].migration)) is not None:
         try:
-            with snapshot(session.connection):
+            with reading(), snapshot(session.connection):
                 rows[steps[0].migration.file] = predict_rows(
                     session.connection, mapping, steps[0].direction
                 )
-        except psycopg.Error as error:  # a right that is lacking, a table that is not as it should
-            _log.info("plan.rows_unknown", sqlstate=error.sqlstate)
+        except RefactorkitError as error:  # a right is lacking, a table is not as it should be
+            _log.info("plan.rows_unknown", error_class=type(error).__name__)
     return _Facts(sizes=sizes, ties=ties, rows=rows)
 
 
@@ -131,12 +130,12 @@ def _try_out(request: PlanRequest, session: Session, steps: tuple[Step, ...]) ->
 def _run_on(copy: SchemaCopy, request: PlanRequest, steps: tuple[Step, ...]) -> _Tried:
     with connected(copy.dsn) as connection:
         try:
-            set_for_session(connection, request.settings)
-            table = history.find(connection, TableName.parse(request.chain.table))
-            version = history.read(connection, table).current
-        except psycopg.Error as error:
-            explained = server_errors.explain(error, doing="Trying out", state=NOTHING_CHANGED)
-            raise CannotCopyError(explained.message) from error
+            with server_errors.explained(doing="Trying out", state=NOTHING_CHANGED):
+                set_for_session(connection, request.settings)
+                table = history.find(connection, TableName.parse(request.chain.table))
+                version = history.read(connection, table).current
+        except RefactorkitError as error:
+            raise CannotCopyError(error.message) from error
         recorder = LockRecorder(connection)
         runner = Runner(
             dsn=copy.dsn,
