@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from refactorkit import __version__
 from refactorkit.cli import (
+    archive,
     compile_mapping,
     drill,
     embedded_server,
@@ -30,7 +31,7 @@ _log = structlog.get_logger()
 
 _VALUE_OPTIONS: Final = frozenset({"--database-url", "--dir", "--table", "--log-level"})
 _FLAGS: Final = frozenset({"--json"})
-_CHECKS: Final = frozenset({"validate", "verify", "preflight", "drill", "audit"})
+_CHECKS: Final = frozenset({"validate", "verify", "preflight", "drill", "audit", "archive"})
 _SECRET_LIKE: Final = re.compile(
     r"[\w+.-]*://[^\s']*|\w*(?:password|secret)\s*=\s*[^\s']*", re.IGNORECASE
 )
@@ -195,6 +196,7 @@ _GROUPS: Final[tuple[Callable[[typer.Typer], None], ...]] = (
     seed.register,
     embedded_server.register,
     verify.register,
+    archive.register,
     drill.register,
     compile_mapping.register,
 )

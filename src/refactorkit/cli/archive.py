@@ -1,0 +1,14 @@
+"""The command group ``archive``: care of what is kept."""
+
+import typer
+
+from refactorkit.cli import archive_status
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group to the program."""
+    group = typer.Typer(
+        name="archive", help="Care of what the archive keeps.", no_args_is_help=True
+    )
+    archive_status.register(group)
+    app.add_typer(group)
