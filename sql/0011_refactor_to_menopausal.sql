@@ -436,14 +436,14 @@ BEGIN
             UNION ALL
             SELECT format('%s is there, and is not a table of this refactor', c.oid::regclass)
             FROM pg_class AS c
-            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
+            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges')]::oid[])
                 AND (c.relkind <> 'r' OR c.relrowsecurity OR c.relhasrules OR EXISTS (
                     SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent)))
             UNION ALL
             SELECT format('trigger %I on %s, which is the archive''s own', t.tgname, t.tgrelid::regclass)
             FROM pg_trigger AS t
             WHERE NOT t.tgisinternal
-                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
+                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges')]::oid[])
         );
     END IF;
 
@@ -488,7 +488,7 @@ BEGIN
         IF to_regclass('archive.patients_turns') IS NULL THEN
             refusals := refusals || ARRAY(
                 SELECT format('%s is there already', t)
-                FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.notification_queue']) AS t
+                FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.patients_holds', 'archive.patients_purges', 'archive.notification_queue']) AS t
                 WHERE to_regclass(t) IS NOT NULL
                 ORDER BY 1
             );
@@ -603,6 +603,30 @@ CREATE TABLE IF NOT EXISTS archive.patients_decisions (
     lost_value text,
     at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (turn, table_name, row_id, column_name, rule)
+);
+
+-- Legal holds: who must neither be erased nor purged, by whose word, and since when. Rows are only added: the end of
+-- a hold is a row that `releases` it.
+CREATE TABLE IF NOT EXISTS archive.patients_holds (
+    hold integer PRIMARY KEY,
+    source_id integer NOT NULL,
+    releases integer UNIQUE,
+    reason text NOT NULL CHECK (reason <> ''),
+    said_by text NOT NULL CHECK (said_by <> ''),
+    at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    run_by text NOT NULL DEFAULT session_user
+);
+
+-- What was destroyed because its time was over: how many rows of which table, and by whose word; no values.
+CREATE TABLE IF NOT EXISTS archive.patients_purges (
+    purge integer PRIMARY KEY,
+    before timestamp with time zone NOT NULL,
+    gives_up_rollback boolean NOT NULL,
+    basis text NOT NULL CHECK (basis <> ''),
+    approved_by text NOT NULL CHECK (approved_by <> '' AND approved_by <> run_by),
+    at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    run_by text NOT NULL DEFAULT session_user,
+    counts jsonb NOT NULL
 );
 
 -- What Down made of the columns that it changes in natives: the base for the next Up.
@@ -2181,14 +2205,14 @@ BEGIN
             UNION ALL
             SELECT format('%s is there, and is not a table of this refactor', c.oid::regclass)
             FROM pg_class AS c
-            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
+            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges')]::oid[])
                 AND (c.relkind <> 'r' OR c.relrowsecurity OR c.relhasrules OR EXISTS (
                     SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent)))
             UNION ALL
             SELECT format('trigger %I on %s, which is the archive''s own', t.tgname, t.tgrelid::regclass)
             FROM pg_trigger AS t
             WHERE NOT t.tgisinternal
-                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
+                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges')]::oid[])
         );
     END IF;
 

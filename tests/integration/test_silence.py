@@ -34,6 +34,9 @@ CALLS = (
     ("up --dry-run", 0),
     ("up", 0),
     ("archive status", 0),
+    ("archive hold 5 --reason case-1 --by counsel", 0),
+    ("archive hold 5 --reason done --by counsel --release", 0),
+    ("archive hold 999999 --reason case-2 --by counsel", 3),
     ("verify", 0),
     ("PLANT", 0),
     ("status", 0),
@@ -139,7 +142,9 @@ def test_the_canary_is_where_it_must_not_be_seen(at_11: str) -> None:
 
 
 def test_every_command_is_run() -> None:
-    called = {call.split(" --")[0].split(" probe")[0] for call, _ in CALLS} - {"PLANT"}
+    called = {
+        call.split(" --")[0].split(" probe")[0].rstrip(" 0123456789") for call, _ in CALLS
+    } - {"PLANT"}
     assert called | APART == canary.commands()
 
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from refactorkit.cli import archive_status
+from refactorkit.cli import archive_hold, archive_status
 
 
 def register(app: typer.Typer) -> None:
@@ -11,4 +11,5 @@ def register(app: typer.Typer) -> None:
         name="archive", help="Care of what the archive keeps.", no_args_is_help=True
     )
     archive_status.register(group)
+    archive_hold.register(group)
     app.add_typer(group)

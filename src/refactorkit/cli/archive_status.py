@@ -75,6 +75,11 @@ def _refactor(console: Console, one: Refactor) -> None:
         )
     if one.tombstones is not None:
         console.print(f"  erased: {one.tombstones.count:,}")
+    for hold in one.holds:
+        console.print(
+            f"  hold {hold.number}: on {hold.source_id}, since {_day(hold.at)},"
+            f" by {hold.said_by}: {hold.reason}"
+        )
     for d in one.decisions:
         place = f"{d.table}.{d.column}" if d.column else d.table
         span = f"{_day(d.oldest)} to {_day(d.newest)}"

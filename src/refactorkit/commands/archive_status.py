@@ -10,14 +10,15 @@ import structlog
 
 from refactorkit.commands.verdict import Verdict
 from refactorkit.errors import NOTHING_CHANGED, RefusedError
-from refactorkit.mapping.guards import kept_tables
+from refactorkit.mapping.guards import needed_tables
 from refactorkit.mapping.keeping import Kept, kept
 from refactorkit.migrations.model import Direction
-from refactorkit.postgres import archive_catalog, archive_log, server_errors
+from refactorkit.postgres import archive_catalog, archive_log, holds, server_errors
 from refactorkit.postgres.archive_catalog import ArchiveTable, Retention
 from refactorkit.postgres.archive_log import Decisions, Span
 from refactorkit.postgres.connection import Connection, connected
 from refactorkit.postgres.dsn import Dsn
+from refactorkit.postgres.holds import Hold
 from refactorkit.postgres.refactors import Turn, last_turns
 from refactorkit.postgres.verification import snapshot
 
@@ -53,6 +54,7 @@ class Refactor:
         turn: its last Up or Down.
         decisions: by rule; None where this program cannot read its mapping.
         tombstones: who was erased; None where there is no such log.
+        holds: those in force.
         retention: what the database says.
         stops: what would stop the way back, as far as a quick look shows.
     """
@@ -60,6 +62,7 @@ class Refactor:
     turn: Turn
     decisions: tuple[Decisions, ...]
     tombstones: Span | None
+    holds: tuple[Hold, ...]
     retention: Retention
     stops: tuple[str, ...]
 
@@ -136,6 +139,16 @@ def document(status: ArchiveStatus) -> dict[str, Any]:
                 "retention": one.retention.text,
                 "destroy_from": _iso(one.retention.until),
                 "tombstones": _span(one.tombstones),
+                "holds": [
+                    {
+                        "number": one_hold.number,
+                        "source_id": one_hold.source_id,
+                        "reason": one_hold.reason,
+                        "by": one_hold.said_by,
+                        "at": one_hold.at.isoformat(),
+                    }
+                    for one_hold in one.holds
+                ],
                 "decisions": [
                     {
                         "rule": d.rule,
@@ -205,6 +218,7 @@ def _refactor(connection: Connection, turn: Turn, tables: tuple[ArchiveTable, ..
         turn=turn,
         decisions=archive_log.decisions(connection, turn.name),
         tombstones=archive_log.span(connection, f"{turn.name}_tombstones"),
+        holds=holds.holds(connection, turn.name),
         retention=archive_catalog.retention(connection, turn.at),
         stops=_stops(turn, tables),
     )
@@ -216,7 +230,7 @@ def _stops(turn: Turn, tables: tuple[ArchiveTable, ...]) -> tuple[str, ...]:
     if mapping is None:
         return ("its mapping is of another version of refactorkit",)
     names = {table.name for table in tables}
-    needed = [table.removeprefix("archive.") for table in kept_tables(mapping)]
+    needed = [table.removeprefix("archive.") for table in needed_tables(mapping)]
     if turn.direction is Direction.UP:
         needed.append(mapping.source.table)
     else:

@@ -8,6 +8,8 @@ from refactorkit.mapping.sql import identifier as q
 from refactorkit.migrations.model import Direction
 
 KEPT_TABLES = ("turns", "map", "past", "decisions", "triggers", "indexes")
+CARE_TABLES = ("holds", "purges")
+"""Tables of the archive that Up and Down can do without: an older Up did not make them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +46,18 @@ class Guards:
     sequences: tuple[Sequence, ...]
     moved: tuple[str, ...]
     kept: tuple[str, ...]
+    needed: tuple[str, ...]
     turn_columns: int
 
 
 def kept_tables(mapping: Mapping) -> tuple[str, ...]:
     """Return the archive's own tables of this mapping, with their schema."""
+    care = (f"archive.{mapping.name}_{name}" for name in CARE_TABLES)
+    return (*needed_tables(mapping), *care)
+
+
+def needed_tables(mapping: Mapping) -> tuple[str, ...]:
+    """Return those of them without which neither Up nor Down can give back what was kept."""
     source, target = mapping.source.table, mapping.target.table
     names = [*KEPT_TABLES, f"kept_{target}", f"written_{source}", f"withheld_{source}"]
     native = mapping.native
@@ -103,6 +112,7 @@ def up_guards(mapping: Mapping) -> Guards:
         sequences=_sequences(mapping, "public"),
         moved=tuple(f"archive.{table.table}" for table in mapping.table),
         kept=kept_tables(mapping),
+        needed=needed_tables(mapping),
         turn_columns=len(target.adds),
     )
 
@@ -166,6 +176,7 @@ def down_guards(mapping: Mapping) -> Guards:
         sequences=_sequences(mapping, "archive"),
         moved=(s,),
         kept=kept_tables(mapping),
+        needed=needed_tables(mapping),
         turn_columns=len(target.adds),
     )
 
