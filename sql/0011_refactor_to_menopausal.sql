@@ -1,7 +1,7 @@
 -- 0011_refactor_to_menopausal.sql
 --
 -- Compiled by `refactorkit compile` from archive/patients.toml. Change the mapping, not this file.
--- mapping ad030447271ec7f2741f126dcb4e792f45f06700075fcba75cdc17d6e0fe5c7a
+-- mapping dac028c4d1d9b89556e9db3503861fa9129a189dc9c22bff883ad6c0f50cf8f8
 --
 -- Up moves public.patients into schema archive, untouched; each of its rows becomes a row of
 -- public.users (a subject), with the same id where that id was never one of users.
@@ -57,6 +57,8 @@ BEGIN
         public.refresh_tokens,
         public.user_clinics
     IN ACCESS EXCLUSIVE MODE;
+    -- The archive's guards, where it has some, let by who says so: this transaction, and no other.
+    PERFORM set_config('refactorkit.archive_writer', pg_current_xact_id()::text, true);
 END
 $locks$;
 -- +goose StatementEnd
@@ -81,6 +83,31 @@ DECLARE
         'public.patients'
     ]::regclass[];
     me CONSTANT oid := (SELECT r.oid FROM pg_roles AS r WHERE r.rolname = current_user);
+    -- `archive harden` gives the archive to a role without login, of which nobody else is a member.
+    keeper CONSTANT oid := coalesce((
+        SELECT n.nspowner
+        FROM pg_namespace AS n
+        JOIN pg_roles AS o ON o.oid = n.nspowner
+        WHERE n.nspname = 'archive' AND NOT o.rolcanlogin AND NOT o.rolsuper
+            AND pg_has_role(current_user, o.oid, 'USAGE')
+            AND NOT EXISTS (
+                SELECT FROM pg_roles AS r
+                WHERE r.rolname <> current_user AND r.oid <> o.oid AND NOT r.rolsuper AND pg_has_role(r.oid, o.oid, 'MEMBER'))
+    ), me);
+    reader CONSTANT oid := CASE WHEN keeper <> me THEN (
+        SELECT r.oid
+        FROM pg_namespace AS n
+        JOIN pg_roles AS o ON o.oid = n.nspowner
+        JOIN pg_roles AS r ON r.rolname = left(o.rolname, -5) || 'reader'
+        WHERE n.nspname = 'archive' AND o.rolname LIKE '%\_owner' AND NOT o.rolcanlogin AND NOT r.rolcanlogin AND NOT r.rolsuper
+    ) END;
+    eraser CONSTANT oid := CASE WHEN keeper <> me THEN (
+        SELECT r.oid
+        FROM pg_namespace AS n
+        JOIN pg_roles AS o ON o.oid = n.nspowner
+        JOIN pg_roles AS r ON r.rolname = left(o.rolname, -5) || 'eraser'
+        WHERE n.nspname = 'archive' AND o.rolname LIKE '%\_owner' AND NOT o.rolcanlogin AND NOT r.rolcanlogin AND NOT r.rolsuper
+    ) END;
     refusals text[] := '{}';
     found bigint;
     reach numeric;
@@ -400,7 +427,7 @@ BEGIN
         refusals := refusals || ARRAY(
             SELECT format('schema archive belongs to %s, and not to %s', n.nspowner::regrole, current_user)
             FROM pg_namespace AS n
-            WHERE n.nspname = 'archive' AND n.nspowner <> me
+            WHERE n.nspname = 'archive' AND n.nspowner NOT IN (me, keeper)
             UNION ALL
             SELECT format('%s has %s on schema archive', acl.who, string_agg(acl.privilege_type, ', ' ORDER BY 1))
             FROM (
@@ -408,12 +435,13 @@ BEGIN
                 FROM pg_namespace AS n, aclexplode(n.nspacl) AS x
                 WHERE n.nspname = 'archive' AND x.grantee <> n.nspowner
                     AND (x.privilege_type = 'CREATE' OR 'archive_readers' <> ALL (accepted))
+                    AND NOT (x.privilege_type = 'USAGE' AND NOT x.is_grantable AND (x.grantee = reader OR x.grantee = eraser) IS TRUE)
             ) AS acl
             GROUP BY acl.who
             UNION ALL
             SELECT format('%s in schema archive belongs to %s, and not to %s', c.oid::regclass, c.relowner::regrole, current_user)
             FROM pg_class AS c
-            WHERE c.relnamespace = to_regnamespace('archive') AND c.relowner <> me
+            WHERE c.relnamespace = to_regnamespace('archive') AND c.relowner NOT IN (me, keeper)
                 AND c.relkind <> 'i'
                 AND c.oid NOT IN (SELECT x FROM unnest(ARRAY[to_regclass('archive.notification_queue')]::oid[]) AS x WHERE x IS NOT NULL)
                 AND c.oid NOT IN (
@@ -423,7 +451,7 @@ BEGIN
             UNION ALL
             SELECT format('%s in schema archive belongs to %s, and not to %s', p.oid::regprocedure, p.proowner::regrole, current_user)
             FROM pg_proc AS p
-            WHERE p.pronamespace = to_regnamespace('archive') AND p.proowner <> me
+            WHERE p.pronamespace = to_regnamespace('archive') AND p.proowner NOT IN (me, keeper)
             UNION ALL
             SELECT format('others may write to %s', c.oid::regclass)
             FROM pg_class AS c
@@ -432,7 +460,11 @@ BEGIN
                 AND c.oid NOT IN (SELECT x FROM unnest(ARRAY[to_regclass('archive.notification_queue')]::oid[]) AS x WHERE x IS NOT NULL)
                 AND EXISTS (
                     SELECT FROM aclexplode(c.relacl) AS x
-                    WHERE x.grantee <> c.relowner AND x.privilege_type <> 'SELECT')
+                    WHERE x.grantee <> c.relowner AND x.privilege_type <> 'SELECT'
+                        AND NOT (x.privilege_type IN ('UPDATE', 'DELETE') AND NOT x.is_grantable AND (x.grantee = eraser) IS TRUE)
+                    UNION ALL
+                    SELECT FROM pg_attribute AS a, aclexplode(a.attacl) AS x
+                    WHERE a.attrelid = c.oid AND x.grantee <> c.relowner AND x.privilege_type <> 'SELECT')
             UNION ALL
             SELECT format('%s is there, and is not a table of this refactor', c.oid::regclass)
             FROM pg_class AS c
@@ -443,6 +475,12 @@ BEGIN
             SELECT format('trigger %I on %s, which is the archive''s own', t.tgname, t.tgrelid::regclass)
             FROM pg_trigger AS t
             WHERE NOT t.tgisinternal
+                AND NOT (t.tgname = 'patients_guard' AND t.tgqual IS NULL AND t.tgnargs = 0 AND t.tgtype = 58 -- BEFORE UPDATE OR DELETE OR TRUNCATE, a statement
+                    AND EXISTS (
+                        SELECT FROM pg_proc AS p
+                        WHERE p.oid = t.tgfoid AND p.oid = to_regprocedure('archive.patients_guard()')
+                            AND NOT p.prosecdef AND p.proconfig = ARRAY['search_path=pg_catalog, pg_temp']
+                            AND encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') = 'f5b0f3daaad0867d84fa5739e02496fc06244cd215b37b0477c9ce18cdef1212'))
                 AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges')]::oid[])
         );
     END IF;
@@ -675,6 +713,23 @@ CREATE TABLE IF NOT EXISTS archive.patients_withheld_patients (
     PRIMARY KEY (refactorkit_turn, id)
 );
 
+-- Refuses what would change the archive by accident. Up, Down and the commands that care for the archive say that they
+-- mean it: by the id of their transaction, in a setting. `refactorkit archive harden` makes the triggers.
+-- +goose StatementBegin
+CREATE OR REPLACE FUNCTION archive.patients_guard()
+RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $guard$
+BEGIN
+    IF current_setting('refactorkit.archive_writer', true) IS DISTINCT FROM pg_current_xact_id()::text THEN
+        RAISE EXCEPTION USING ERRCODE = 'RK003',
+            MESSAGE = format('%s on %I.%I is refused: the archive is changed by refactorkit alone.', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME),
+            HINT = 'Nothing was changed. Without this table a rollback would lose data.';
+    END IF;
+    RETURN NULL;
+END
+$guard$;
+-- +goose StatementEnd
+
 -- Triggers that are switched off for the length of this transaction; empty outside it.
 CREATE TABLE IF NOT EXISTS archive.patients_triggers (
     table_id oid NOT NULL,
@@ -835,7 +890,7 @@ SELECT
     'up',
     11,
     '9f8195736ea1f66be8c7275ac055561a10c1d155c6866b1225edd240ad0a9d2c',
-    'ad030447271ec7f2741f126dcb4e792f45f06700075fcba75cdc17d6e0fe5c7a',
+    'dac028c4d1d9b89556e9db3503861fa9129a189dc9c22bff883ad6c0f50cf8f8',
     '{
 "format": 1,
 "name": "patients",
@@ -855,7 +910,8 @@ SELECT
 "adds": {"first_name": "text", "last_name": "text", "date_of_birth": "date", "phone": "text", "address": "text", "menopause_status": "text", "menopause_type": "text", "years_menopause": "integer", "hypertension": "text", "heart_disease": "text", "family_history_diabetes": "boolean NOT NULL DEFAULT false", "smoking_status": "text", "consent_personal_data": {"is": "boolean NOT NULL DEFAULT true", "existing": "false"}, "consent_research_participation": "boolean NOT NULL DEFAULT false", "consent_email_updates": "boolean NOT NULL DEFAULT false", "consent_analytics": {"is": "boolean NOT NULL DEFAULT true", "existing": "false"}, "consent_updated_at": {"is": "timestamp with time zone DEFAULT now()", "existing": "NULL"}, "assessment_frequency_months": "integer NOT NULL DEFAULT 3", "reminder_email": "boolean NOT NULL DEFAULT true", "last_assessment_reminder_sent": "timestamp with time zone", "onboarding_completed": "boolean NOT NULL DEFAULT false", "account_status": "text NOT NULL DEFAULT ''active''::text", "deleted_at": "timestamp with time zone", "is_admin": "boolean NOT NULL DEFAULT false", "bmi": "numeric(5,2)", "bp_systolic": "integer", "bp_diastolic": "integer", "activity": "text", "phys_activity": "boolean", "chol": "integer", "ldl": "integer", "hdl": "integer", "triglycerides": "integer"},
 "checks": {"users_account_status_check": "account_status IN (''active'', ''deleted'')", "users_assessment_frequency_months_check": "assessment_frequency_months >= 1 AND assessment_frequency_months <= 12", "users_heart_disease_check": "heart_disease IN (''no'', ''yes'')", "users_hypertension_check": "hypertension IN (''no'', ''controlled'', ''uncontrolled'')", "users_menopause_status_check": "menopause_status IN (''pre'', ''peri'', ''post'', ''surgical'')", "users_menopause_type_check": "menopause_type IN (''natural'', ''surgical'')", "users_smoking_status_check": "smoking_status IN (''never'', ''former'', ''current'')", "users_years_menopause_check": "years_menopause >= 0 AND years_menopause <= 50"},
 "indexes": {"idx_users_account_status": ["account_status"], "idx_users_assessment_reminder": ["reminder_email", "last_assessment_reminder_sent"], "idx_users_consent_research": ["consent_research_participation"], "idx_users_menopause_status": ["menopause_status"]},
-"foreign_keys": [{"name": "users_created_by_fkey", "column": "created_by", "references": "users"}]},
+"foreign_keys": [{"name": "users_created_by_fkey", "column": "created_by", "references": "users"}],
+"secret": ["password_hash"]},
 "subject": {
 "email": {"template": "patient-{id}@unclaimed.invalid"},
 "password_hash": "!",
@@ -885,7 +941,7 @@ SELECT
 "link": [
 {"table": "assessments", "key": "id", "column": "patient_id", "becomes": "user_id", "foreign_key": "assessments_patient_id_fkey", "foreign_key_becomes": "assessments_user_id_fkey", "on_delete": "CASCADE", "columns": {"id": "integer NOT NULL serial", "patient_id": "integer", "fbs": "numeric(6,2)", "hba1c": "numeric(4,2)", "cholesterol": "integer", "ldl": "integer", "hdl": "integer", "triglycerides": "integer", "systolic": "integer", "diastolic": "integer", "activity": "text", "history_flag": "boolean", "smoking": "text", "hypertension": "text", "heart_disease": "text", "bmi": "numeric(5,2)", "cluster": "text", "risk_score": "integer", "model_version": "text", "dataset_hash": "text", "validation_status": "text", "created_at": "timestamp with time zone NOT NULL DEFAULT now()", "updated_at": "timestamp with time zone NOT NULL DEFAULT now()"}, "indexes": {"idx_assessments_patient_created": "idx_assessments_user_id_created", "idx_assessments_patient_id": "idx_assessments_user_id"}, "adds": {"is_self_reported": {"is": "boolean NOT NULL DEFAULT true", "existing": "false"}, "source": {"is": "text NOT NULL DEFAULT ''manual''::text", "existing": "''clinic''"}, "notes": "text"}}],
 "dependant": [
-{"table": "refresh_tokens", "key": ["id"], "column": "user_id", "foreign_key": "refresh_tokens_user_id_fkey", "on_delete": "CASCADE", "unique": [["token_hash"]]},
+{"table": "refresh_tokens", "key": ["id"], "column": "user_id", "foreign_key": "refresh_tokens_user_id_fkey", "on_delete": "CASCADE", "unique": [["token_hash"]], "secret": ["token_hash"]},
 {"table": "user_clinics", "key": ["user_id", "clinic_id"], "column": "user_id", "foreign_key": "user_clinics_user_id_fkey", "on_delete": "CASCADE", "foreign_keys": [{"name": "user_clinics_clinic_id_fkey", "column": "clinic_id", "references": "clinics", "on_delete": "CASCADE"}]}],
 "table": [
 {"table": "notification_queue", "key": "id", "column": "user_id", "foreign_key": "notification_queue_user_id_fkey", "on_delete": "CASCADE", "columns": {"id": "integer NOT NULL serial", "user_id": "integer NOT NULL", "notification_type": "text NOT NULL", "subject": "text NOT NULL", "body": "text NOT NULL", "priority": "integer NOT NULL DEFAULT 5", "scheduled_for": "timestamp with time zone NOT NULL", "sent_at": "timestamp with time zone", "status": "text NOT NULL DEFAULT ''pending''::text", "error_message": "text", "created_at": "timestamp with time zone NOT NULL DEFAULT now()"}, "checks": {"notification_queue_notification_type_check": "notification_type IN (''assessment_reminder'', ''risk_alert'', ''monthly_summary'', ''educational'')", "notification_queue_priority_check": "priority >= 1 AND priority <= 10", "notification_queue_status_check": "status IN (''pending'', ''sent'', ''failed'')"}, "indexes": {"idx_notification_queue_status": ["status", "scheduled_for"], "idx_notification_queue_user": ["user_id"]}}],
@@ -941,6 +997,24 @@ FROM archive.patients_turns AS t
 CROSS JOIN (VALUES ('public.users_id_seq'::regclass), ('public.patients_id_seq'::regclass)) AS s (sequence)
 JOIN pg_sequence AS q ON q.seqrelid = s.sequence
 WHERE t.turn = (SELECT max(turn) FROM archive.patients_turns) AND t.ids_after >= q.seqmin;
+
+-- A table that leaves the archive leaves its guard behind.
+-- +goose StatementBegin
+DO $guard$
+DECLARE
+    t regclass;
+BEGIN
+    FOR t IN
+        SELECT g.tgrelid
+        FROM unnest(ARRAY['archive.notification_queue']::text[]) AS e
+        JOIN pg_trigger AS g ON g.tgrelid = to_regclass(e) AND g.tgname = 'patients_guard'
+            AND g.tgfoid = to_regprocedure('archive.patients_guard()')
+    LOOP
+        EXECUTE format('DROP TRIGGER patients_guard ON %s', t);
+    END LOOP;
+END
+$guard$;
+-- +goose StatementEnd
 
 -- Triggers stay quiet while we write: each is switched off, and comes back in the state that it had.
 
@@ -1581,6 +1655,29 @@ END
 $triggers$;
 -- +goose StatementEnd
 
+-- Where the archive has guards, all of it has.
+-- +goose StatementBegin
+DO $guard$
+DECLARE
+    t regclass;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'archive.patients_map'::regclass AND tgname = 'patients_guard') THEN
+        RETURN;
+    END IF;
+    FOR t IN
+        SELECT c.oid
+        FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.patients_holds', 'archive.patients_purges', 'archive.patients']) AS e
+        JOIN pg_class AS c ON c.oid = to_regclass(e)
+        WHERE NOT EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = c.oid AND g.tgname = 'patients_guard')
+        ORDER BY e
+    LOOP
+        EXECUTE format('CREATE TRIGGER patients_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON %s EXECUTE FUNCTION archive.patients_guard()', t);
+        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER patients_guard', t);
+    END LOOP;
+END
+$guard$;
+-- +goose StatementEnd
+
 UPDATE archive.patients_map AS m
 SET row_hash = hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)
 FROM archive.patients AS s
@@ -1596,6 +1693,19 @@ DECLARE
     pairs bigint;
     subjects bigint;
     renumbered bigint;
+    helpers CONSTANT oid[] := ARRAY(
+        SELECT r.oid
+        FROM pg_namespace AS n
+        JOIN pg_roles AS o ON o.oid = n.nspowner
+        JOIN pg_roles AS r ON r.rolname = left(o.rolname, -5) || 'reader'
+        WHERE n.nspname = 'archive' AND o.rolname LIKE '%\_owner' AND NOT o.rolcanlogin AND NOT r.rolcanlogin AND NOT r.rolsuper
+        UNION ALL
+        SELECT r.oid
+        FROM pg_namespace AS n
+        JOIN pg_roles AS o ON o.oid = n.nspowner
+        JOIN pg_roles AS r ON r.rolname = left(o.rolname, -5) || 'eraser'
+        WHERE n.nspname = 'archive' AND o.rolname LIKE '%\_owner' AND NOT o.rolcanlogin AND NOT r.rolcanlogin AND NOT r.rolsuper
+    );
     acl record;
     told record;
 BEGIN
@@ -1628,7 +1738,7 @@ BEGIN
         FOR acl IN
             SELECT DISTINCT x.grantee
             FROM pg_namespace AS n, aclexplode(n.nspacl) AS x
-            WHERE n.nspname = 'archive' AND x.grantee <> n.nspowner
+            WHERE n.nspname = 'archive' AND x.grantee <> n.nspowner AND x.grantee <> ALL (helpers)
         LOOP
             EXECUTE format('REVOKE ALL ON SCHEMA archive FROM %s',
                 CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END);
@@ -1638,7 +1748,7 @@ BEGIN
         SELECT DISTINCT c.oid::regclass AS t, x.grantee
         FROM pg_class AS c, aclexplode(c.relacl) AS x
         WHERE c.relnamespace = 'archive'::regnamespace AND c.relkind = 'r' AND c.relowner <> x.grantee
-            AND starts_with(c.relname, 'patients_')
+            AND x.grantee <> ALL (helpers) AND starts_with(c.relname, 'patients_')
     LOOP
         EXECUTE format('REVOKE ALL ON TABLE %s FROM %s', acl.t,
             CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END);
@@ -1720,6 +1830,8 @@ BEGIN
         public.user_clinics,
         public.notification_queue
     IN ACCESS EXCLUSIVE MODE;
+    -- The archive's guards, where it has some, let by who says so: this transaction, and no other.
+    PERFORM set_config('refactorkit.archive_writer', pg_current_xact_id()::text, true);
 END
 $locks$;
 -- +goose StatementEnd
@@ -1745,6 +1857,31 @@ DECLARE
         'public.notification_queue'
     ]::regclass[];
     me CONSTANT oid := (SELECT r.oid FROM pg_roles AS r WHERE r.rolname = current_user);
+    -- `archive harden` gives the archive to a role without login, of which nobody else is a member.
+    keeper CONSTANT oid := coalesce((
+        SELECT n.nspowner
+        FROM pg_namespace AS n
+        JOIN pg_roles AS o ON o.oid = n.nspowner
+        WHERE n.nspname = 'archive' AND NOT o.rolcanlogin AND NOT o.rolsuper
+            AND pg_has_role(current_user, o.oid, 'USAGE')
+            AND NOT EXISTS (
+                SELECT FROM pg_roles AS r
+                WHERE r.rolname <> current_user AND r.oid <> o.oid AND NOT r.rolsuper AND pg_has_role(r.oid, o.oid, 'MEMBER'))
+    ), me);
+    reader CONSTANT oid := CASE WHEN keeper <> me THEN (
+        SELECT r.oid
+        FROM pg_namespace AS n
+        JOIN pg_roles AS o ON o.oid = n.nspowner
+        JOIN pg_roles AS r ON r.rolname = left(o.rolname, -5) || 'reader'
+        WHERE n.nspname = 'archive' AND o.rolname LIKE '%\_owner' AND NOT o.rolcanlogin AND NOT r.rolcanlogin AND NOT r.rolsuper
+    ) END;
+    eraser CONSTANT oid := CASE WHEN keeper <> me THEN (
+        SELECT r.oid
+        FROM pg_namespace AS n
+        JOIN pg_roles AS o ON o.oid = n.nspowner
+        JOIN pg_roles AS r ON r.rolname = left(o.rolname, -5) || 'eraser'
+        WHERE n.nspname = 'archive' AND o.rolname LIKE '%\_owner' AND NOT o.rolcanlogin AND NOT r.rolcanlogin AND NOT r.rolsuper
+    ) END;
     refusals text[] := '{}';
     found bigint;
     reach numeric;
@@ -2169,7 +2306,7 @@ BEGIN
         refusals := refusals || ARRAY(
             SELECT format('schema archive belongs to %s, and not to %s', n.nspowner::regrole, current_user)
             FROM pg_namespace AS n
-            WHERE n.nspname = 'archive' AND n.nspowner <> me
+            WHERE n.nspname = 'archive' AND n.nspowner NOT IN (me, keeper)
             UNION ALL
             SELECT format('%s has %s on schema archive', acl.who, string_agg(acl.privilege_type, ', ' ORDER BY 1))
             FROM (
@@ -2177,12 +2314,13 @@ BEGIN
                 FROM pg_namespace AS n, aclexplode(n.nspacl) AS x
                 WHERE n.nspname = 'archive' AND x.grantee <> n.nspowner
                     AND (x.privilege_type = 'CREATE' OR 'archive_readers' <> ALL (accepted))
+                    AND NOT (x.privilege_type = 'USAGE' AND NOT x.is_grantable AND (x.grantee = reader OR x.grantee = eraser) IS TRUE)
             ) AS acl
             GROUP BY acl.who
             UNION ALL
             SELECT format('%s in schema archive belongs to %s, and not to %s', c.oid::regclass, c.relowner::regrole, current_user)
             FROM pg_class AS c
-            WHERE c.relnamespace = to_regnamespace('archive') AND c.relowner <> me
+            WHERE c.relnamespace = to_regnamespace('archive') AND c.relowner NOT IN (me, keeper)
                 AND c.relkind <> 'i'
                 AND c.oid NOT IN (SELECT x FROM unnest(ARRAY[to_regclass('archive.patients')]::oid[]) AS x WHERE x IS NOT NULL)
                 AND c.oid NOT IN (
@@ -2192,7 +2330,7 @@ BEGIN
             UNION ALL
             SELECT format('%s in schema archive belongs to %s, and not to %s', p.oid::regprocedure, p.proowner::regrole, current_user)
             FROM pg_proc AS p
-            WHERE p.pronamespace = to_regnamespace('archive') AND p.proowner <> me
+            WHERE p.pronamespace = to_regnamespace('archive') AND p.proowner NOT IN (me, keeper)
             UNION ALL
             SELECT format('others may write to %s', c.oid::regclass)
             FROM pg_class AS c
@@ -2201,7 +2339,11 @@ BEGIN
                 AND c.oid NOT IN (SELECT x FROM unnest(ARRAY[to_regclass('archive.patients')]::oid[]) AS x WHERE x IS NOT NULL)
                 AND EXISTS (
                     SELECT FROM aclexplode(c.relacl) AS x
-                    WHERE x.grantee <> c.relowner AND x.privilege_type <> 'SELECT')
+                    WHERE x.grantee <> c.relowner AND x.privilege_type <> 'SELECT'
+                        AND NOT (x.privilege_type IN ('UPDATE', 'DELETE') AND NOT x.is_grantable AND (x.grantee = eraser) IS TRUE)
+                    UNION ALL
+                    SELECT FROM pg_attribute AS a, aclexplode(a.attacl) AS x
+                    WHERE a.attrelid = c.oid AND x.grantee <> c.relowner AND x.privilege_type <> 'SELECT')
             UNION ALL
             SELECT format('%s is there, and is not a table of this refactor', c.oid::regclass)
             FROM pg_class AS c
@@ -2212,6 +2354,12 @@ BEGIN
             SELECT format('trigger %I on %s, which is the archive''s own', t.tgname, t.tgrelid::regclass)
             FROM pg_trigger AS t
             WHERE NOT t.tgisinternal
+                AND NOT (t.tgname = 'patients_guard' AND t.tgqual IS NULL AND t.tgnargs = 0 AND t.tgtype = 58 -- BEFORE UPDATE OR DELETE OR TRUNCATE, a statement
+                    AND EXISTS (
+                        SELECT FROM pg_proc AS p
+                        WHERE p.oid = t.tgfoid AND p.oid = to_regprocedure('archive.patients_guard()')
+                            AND NOT p.prosecdef AND p.proconfig = ARRAY['search_path=pg_catalog, pg_temp']
+                            AND encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') = 'f5b0f3daaad0867d84fa5739e02496fc06244cd215b37b0477c9ce18cdef1212'))
                 AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges')]::oid[])
         );
     END IF;
@@ -2329,6 +2477,24 @@ FROM archive.patients_turns AS t
 CROSS JOIN (VALUES ('public.users_id_seq'::regclass), ('archive.patients_id_seq'::regclass)) AS s (sequence)
 JOIN pg_sequence AS q ON q.seqrelid = s.sequence
 WHERE t.turn = (SELECT max(turn) FROM archive.patients_turns) AND t.ids_after >= q.seqmin;
+
+-- A table that leaves the archive leaves its guard behind.
+-- +goose StatementBegin
+DO $guard$
+DECLARE
+    t regclass;
+BEGIN
+    FOR t IN
+        SELECT g.tgrelid
+        FROM unnest(ARRAY['archive.patients']::text[]) AS e
+        JOIN pg_trigger AS g ON g.tgrelid = to_regclass(e) AND g.tgname = 'patients_guard'
+            AND g.tgfoid = to_regprocedure('archive.patients_guard()')
+    LOOP
+        EXECUTE format('DROP TRIGGER patients_guard ON %s', t);
+    END LOOP;
+END
+$guard$;
+-- +goose StatementEnd
 
 -- Triggers stay quiet while we write: each is switched off, and comes back in the state that it had.
 
@@ -2921,6 +3087,50 @@ BEGIN
     DELETE FROM archive.patients_triggers;
 END
 $triggers$;
+-- +goose StatementEnd
+
+-- Where the archive has guards, all of it has.
+-- +goose StatementBegin
+DO $guard$
+DECLARE
+    t regclass;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'archive.patients_map'::regclass AND tgname = 'patients_guard') THEN
+        RETURN;
+    END IF;
+    FOR t IN
+        SELECT c.oid
+        FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.patients_holds', 'archive.patients_purges', 'archive.notification_queue']) AS e
+        JOIN pg_class AS c ON c.oid = to_regclass(e)
+        WHERE NOT EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = c.oid AND g.tgname = 'patients_guard')
+        ORDER BY e
+    LOOP
+        EXECUTE format('CREATE TRIGGER patients_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON %s EXECUTE FUNCTION archive.patients_guard()', t);
+        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER patients_guard', t);
+    END LOOP;
+END
+$guard$;
+-- +goose StatementEnd
+
+-- Outside the archive nothing tells that Up ever ran: the event triggers of `archive harden` go, where we may.
+-- +goose StatementBegin
+DO $guard$
+BEGIN
+    IF to_regnamespace('refactorkit_guard') IS NULL THEN
+        RETURN;
+    END IF;
+    IF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) THEN
+        RAISE NOTICE USING ERRCODE = 'RK000',
+            MESSAGE = '0011 Down: the event triggers of schema refactorkit_guard stay, for only a superuser may drop them (archive harden --off).';
+        RETURN;
+    END IF;
+    DROP EVENT TRIGGER IF EXISTS refactorkit_guard_alter;
+    DROP EVENT TRIGGER IF EXISTS refactorkit_guard_drop;
+    DROP FUNCTION IF EXISTS refactorkit_guard.refuse();
+    DROP TABLE IF EXISTS refactorkit_guard.guarded;
+    DROP SCHEMA IF EXISTS refactorkit_guard RESTRICT;
+END
+$guard$;
 -- +goose StatementEnd
 
 ANALYZE public.users;

@@ -73,6 +73,9 @@ def _refactor(console: Console, one: Refactor) -> None:
         console.print(
             f"  retention: {one.retention.text}; may be destroyed from {_day(one.retention.until)}"
         )
+    console.print(f"  guards: {use_case.guards_state(one.guards)}")
+    for off in one.guards.listed if one.guards else ():
+        console.print(f"    {off.table}: {off.what}")
     if one.tombstones is not None:
         console.print(f"  erased: {one.tombstones.count:,}")
     for hold in one.holds:

@@ -12,6 +12,7 @@ from refactorkit.commands.verdict import Verdict
 from refactorkit.errors import NOTHING_CHANGED, RefusedError
 from refactorkit.mapping.guards import needed_tables
 from refactorkit.mapping.keeping import Kept, kept
+from refactorkit.mapping.verification import guards_check
 from refactorkit.migrations.model import Direction
 from refactorkit.postgres import archive_catalog, archive_log, holds, server_errors
 from refactorkit.postgres.archive_catalog import ArchiveTable, Retention
@@ -20,7 +21,7 @@ from refactorkit.postgres.connection import Connection, connected
 from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.holds import Hold
 from refactorkit.postgres.refactors import Turn, last_turns
-from refactorkit.postgres.verification import snapshot
+from refactorkit.postgres.verification import Outcome, run_check, snapshot
 
 _OF_THE_CHAIN: Final = "of a migration file, or not of refactorkit"
 
@@ -55,6 +56,7 @@ class Refactor:
         decisions: by rule; None where this program cannot read its mapping.
         tombstones: who was erased; None where there is no such log.
         holds: those in force.
+        guards: what the check of the guards found; None where the mapping cannot be read.
         retention: what the database says.
         stops: what would stop the way back, as far as a quick look shows.
     """
@@ -63,6 +65,7 @@ class Refactor:
     decisions: tuple[Decisions, ...]
     tombstones: Span | None
     holds: tuple[Hold, ...]
+    guards: Outcome | None
     retention: Retention
     stops: tuple[str, ...]
 
@@ -139,6 +142,13 @@ def document(status: ArchiveStatus) -> dict[str, Any]:
                 "retention": one.retention.text,
                 "destroy_from": _iso(one.retention.until),
                 "tombstones": _span(one.tombstones),
+                "guards": {
+                    "state": guards_state(one.guards),
+                    "off": [
+                        {"table": d.table, "what": d.what}
+                        for d in (one.guards.listed if one.guards else ())
+                    ],
+                },
                 "holds": [
                     {
                         "number": one_hold.number,
@@ -219,6 +229,9 @@ def _refactor(connection: Connection, turn: Turn, tables: tuple[ArchiveTable, ..
         decisions=archive_log.decisions(connection, turn.name),
         tombstones=archive_log.span(connection, f"{turn.name}_tombstones"),
         holds=holds.holds(connection, turn.name),
+        guards=run_check(connection, guards_check(turn.mapping, turn.direction), limit=20)
+        if turn.mapping
+        else None,
         retention=archive_catalog.retention(connection, turn.at),
         stops=_stops(turn, tables),
     )
@@ -239,11 +252,20 @@ def _stops(turn: Turn, tables: tuple[ArchiveTable, ...]) -> tuple[str, ...]:
 
 
 def _verdict(tables: tuple[ArchiveTable, ...], refactors: tuple[Refactor, ...]) -> Verdict:
-    if any(one.stops for one in refactors):
+    if any(one.stops or (one.guards and one.guards.differences) for one in refactors):
         return Verdict.FAIL
     unreadable = any(table.rows is None for table in tables)
     unset = any(one.retention.text and one.retention.until is None for one in refactors)
     return Verdict.INCOMPLETE if unreadable or unset else Verdict.PASS
+
+
+def guards_state(guards: Outcome | None) -> str:
+    """Return "on", "partly", "none", or "not known"."""
+    if guards is None:
+        return "not known"
+    if guards.differences:
+        return "partly"
+    return "on" if guards.rows else "none"
 
 
 def _iso(moment: datetime | None) -> str | None:

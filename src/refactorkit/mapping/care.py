@@ -16,6 +16,11 @@ def purges_table(mapping: Mapping) -> str:
     return str(_statements(mapping).purges_table())
 
 
+def guard_function(mapping: Mapping) -> str:
+    """Return the statement that makes the function behind the archive's guards."""
+    return str(_statements(mapping).guard_function())
+
+
 def _statements(mapping: Mapping) -> Any:
     """Return the template's macros, which mypy cannot know, as functions that give SQL."""
     return environment(mapping).get_template("care.sql.j2").make_module()

@@ -71,6 +71,13 @@ def needed_tables(mapping: Mapping) -> tuple[str, ...]:
     return tuple(f"archive.{mapping.name}_{name}" for name in names)
 
 
+def moved_tables(mapping: Mapping, after: Direction) -> tuple[str, ...]:
+    """Return the tables of either version that lie in the archive after a direction."""
+    if after is Direction.UP:
+        return (f"archive.{mapping.source.table}",)
+    return tuple(f"archive.{table.table}" for table in mapping.table)
+
+
 def up_guards(mapping: Mapping) -> Guards:
     """Return what Up must find, and what must not be there yet."""
     source, target = mapping.source, mapping.target

@@ -5,6 +5,8 @@ from enum import StrEnum
 
 from refactorkit.mapping.model import Mapping
 
+_OWN = ("refactorkit_turn", "refactorkit_kind", "refactorkit_reason", "refactorkit_target_id")
+
 
 class Person(StrEnum):
     """Which id a column of a kept table holds."""
@@ -24,6 +26,8 @@ class Kept:
         turn: the column that says which Up or Down wrote a row; None where none does.
         person: the column that says whose row it is, and which id that is; None where only the
             row's own key is known.
+        secret: columns that whoever may read the archive must not see.
+        known: columns that may be there; None: all but the secret ones are harmless.
         is_moved: the table itself moves between ``public`` and ``archive``.
     """
 
@@ -32,6 +36,8 @@ class Kept:
     versions: tuple[int, ...]
     turn: str | None = None
     person: tuple[str, Person] | None = None
+    secret: tuple[str, ...] = ()
+    known: tuple[str, ...] | None = None
     is_moved: bool = False
 
 
@@ -77,6 +83,8 @@ def kept(mapping: Mapping) -> tuple[Kept, ...]:
             versions=both,
             turn="refactorkit_turn",
             person=(target.key, Person.TARGET),
+            secret=tuple(target.secret),
+            known=(*_OWN, *target.columns, *target.adds),
         ),
         Kept(
             table=f"{name}_written_{source.table}",
@@ -91,6 +99,7 @@ def kept(mapping: Mapping) -> tuple[Kept, ...]:
             versions=both,
             turn="turn",
             person=("target_id", Person.TARGET),
+            secret=tuple(target.secret),
         ),
         Kept(
             table=f"{name}_withheld_{source.table}",
@@ -98,6 +107,7 @@ def kept(mapping: Mapping) -> tuple[Kept, ...]:
             versions=both,
             turn="refactorkit_turn",
             person=(source.key, Person.SOURCE),
+            known=(*_OWN, *source.columns),
         ),
         Kept(table=f"{name}_triggers", holds="nothing outside an Up or Down", versions=both),
         Kept(table=f"{name}_indexes", holds="nothing outside an Up or Down", versions=both),
@@ -109,6 +119,7 @@ def kept(mapping: Mapping) -> tuple[Kept, ...]:
             versions=both,
             turn="refactorkit_turn",
             person=(dependant.column, Person.TARGET),
+            secret=tuple(dependant.secret),
         )
         for dependant in mapping.dependant
     ]

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from refactorkit.mapping.compile import environment
+from refactorkit.mapping.guards import kept_tables, moved_tables
 from refactorkit.mapping.model import Mapping
+from refactorkit.mapping.sql import literal
 from refactorkit.migrations.model import Direction
 
 
@@ -108,8 +110,21 @@ def checks(mapping: Mapping, after: Direction) -> tuple[Check, ...]:
             rows="SELECT count(*) FROM pg_class WHERE relnamespace = 'archive'::regnamespace",
             differences=q.archive_rights(),
         ),
+        guards_check(mapping, after),
     ]
     return tuple(made)
+
+
+def guards_check(mapping: Mapping, after: Direction) -> Check:
+    """Return the check whether guards are on; where the archive has none, it finds nothing."""
+    tables = (*kept_tables(mapping), *moved_tables(mapping, after))
+    listed = ", ".join(literal(table) for table in tables)
+    return Check(
+        name="guards of the archive",
+        rows=f"SELECT count(*) FROM pg_trigger WHERE tgname = {literal(mapping.name + '_guard')}"
+        f" AND tgrelid = ANY (ARRAY(SELECT to_regclass(t) FROM unnest(ARRAY[{listed}]) AS t))",
+        differences=_queries(mapping, last_down="").guards_off(tables),
+    )
 
 
 def unmapped_query(mapping: Mapping, after: Direction) -> str | None:
