@@ -4,6 +4,7 @@ Every command is run, also into errors; looked at are its output, its log, its f
 its processes, and the lines that it causes in the server's log.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -53,6 +54,11 @@ CALLS = (
     ("redo", 0),
     ("seed", 3),
     ("seed --add --patients 3", 3),
+    ("archive export --out {dir}/export", 0),
+    ("archive verify-export {dir}/export", 0),
+    ("archive import {dir}/export", 3),
+    ("archive harden", 0),
+    ("archive harden --off", 0),
     ("compile --check", 0),
     ("create probe --dir {dir}", 0),
     ("postgres status --directory {dir}/none", 3),
@@ -142,9 +148,7 @@ def test_the_canary_is_where_it_must_not_be_seen(at_11: str) -> None:
 
 
 def test_every_command_is_run() -> None:
-    called = {
-        call.split(" --")[0].split(" probe")[0].rstrip(" 0123456789") for call, _ in CALLS
-    } - {"PLANT"}
+    called = {re.split(r" (?:--|probe|[0-9]|{)", call)[0] for call, _ in CALLS} - {"PLANT"}
     assert called | APART == canary.commands()
 
 
@@ -161,7 +165,8 @@ def test_no_command_shows_a_value_that_it_handles(
             arguments += ["--dir", str(SQL)]
         if form == "json":
             arguments.append("--json")
-        outcome = run(*arguments, "--log-level", "debug", url=url)
+        env = {"REFACTORKIT_EXPORT_PASSPHRASE": f"{CANARY} as a passphrase"}
+        outcome = run(*arguments, "--log-level", "debug", url=url, env=env)
         assert outcome.code == code, (call, outcome.err)
         assert silent(outcome, url), call
     assert canary.files_with(tmp_path, CANARY) == []

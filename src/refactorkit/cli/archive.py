@@ -2,7 +2,7 @@
 
 import typer
 
-from refactorkit.cli import archive_harden, archive_hold, archive_status
+from refactorkit.cli import archive_export, archive_harden, archive_hold, archive_status
 
 
 def register(app: typer.Typer) -> None:
@@ -13,4 +13,5 @@ def register(app: typer.Typer) -> None:
     archive_status.register(group)
     archive_hold.register(group)
     archive_harden.register(group)
+    archive_export.register(group)
     app.add_typer(group)

@@ -320,3 +320,8 @@ def _has_grant_options(connection: Connection) -> bool:
 
 def _quoted(connection: Connection, name: str) -> str:
     return str(fetch_value(connection, "SELECT pg_catalog.quote_ident(%s)", (name,)))
+
+
+def act_as(connection: Connection, role: str) -> None:
+    """Take the rights of a role until the transaction ends."""
+    connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
