@@ -1817,6 +1817,15 @@ BEGIN
     SELECT string_agg(t, ', ') INTO missing
     FROM unnest(ARRAY['public.users', 'archive.patients', 'public.assessments', 'public.refresh_tokens', 'public.user_clinics', 'public.notification_queue']) AS t
     WHERE to_regclass(t) IS NULL;
+    -- Who had the archive destroyed has said so, by name.
+    IF missing IS NOT NULL AND to_regclass('archive.patients_purges') IS NOT NULL THEN
+        IF EXISTS (SELECT FROM archive.patients_purges WHERE gives_up_rollback) THEN
+            RAISE EXCEPTION USING ERRCODE = 'RK001',
+                MESSAGE = format('the rollback was given up on %s: what it needs was destroyed (archive purge --accept no_rollback)', (
+                    SELECT to_char(max(p.at) AT TIME ZONE 'UTC', 'YYYY-MM-DD') FROM archive.patients_purges AS p WHERE p.gives_up_rollback)),
+                HINT = 'Nothing was changed. archive.patients_purges says on what basis, and who approved it.';
+        END IF;
+    END IF;
     IF missing IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'RK001',
             MESSAGE = format('%s is not there: this database is not at version 11, or Up ran without the archive', missing),

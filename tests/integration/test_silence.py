@@ -4,6 +4,7 @@ Every command is run, also into errors; looked at are its output, its log, its f
 its processes, and the lines that it causes in the server's log.
 """
 
+import functools
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
 import psycopg
 import pytest
 
+from refactorkit.commands.archive_export import ExportRequest
 from refactorkit.migrations.model import Direction
 from refactorkit.postgres.embedded import EmbeddedServer
 from tests.support import canary, servers
@@ -59,6 +61,9 @@ CALLS = (
     ("archive import {dir}/export", 3),
     ("archive harden", 0),
     ("archive harden --off", 0),
+    ("archive purge --before 2020-01-01 --dry-run", 0),
+    ("archive purge --before 2020-01-01 --basis retention --approved-by counsel", 0),
+    ("archive purge --before 2020-01-01 --accept no_rollback --dry-run", 3),
     ("compile --check", 0),
     ("create probe --dir {dir}", 0),
     ("postgres status --directory {dir}/none", 3),
@@ -154,8 +159,14 @@ def test_every_command_is_run() -> None:
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_no_command_shows_a_value_that_it_handles(
-    form: str, url: str, log: Callable[[], str], tmp_path: Path
+    form: str,
+    url: str,
+    log: Callable[[], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    cheap = functools.partial(ExportRequest, work_factor=10)
+    monkeypatch.setattr("refactorkit.cli.archive_export.ExportRequest", cheap)
     for call, code in CALLS:
         if call == "PLANT":
             canary.plant_at_11(url)

@@ -2,7 +2,13 @@
 
 import typer
 
-from refactorkit.cli import archive_export, archive_harden, archive_hold, archive_status
+from refactorkit.cli import (
+    archive_export,
+    archive_harden,
+    archive_hold,
+    archive_purge,
+    archive_status,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -14,4 +20,5 @@ def register(app: typer.Typer) -> None:
     archive_hold.register(group)
     archive_harden.register(group)
     archive_export.register(group)
+    archive_purge.register(group)
     app.add_typer(group)

@@ -87,6 +87,8 @@ def _refactor(console: Console, one: Refactor) -> None:
         place = f"{d.table}.{d.column}" if d.column else d.table
         span = f"{_day(d.oldest)} to {_day(d.newest)}"
         console.print(f"  decisions: {d.count:,} of {d.rule!r}, {place}, {span}")
+    if one.given_up is not None:
+        console.print(f"  the rollback was given up on {_day(one.given_up)}: Down refuses")
     for stop in one.stops:
         console.print(f"  stops the way back: {stop}")
 

@@ -14,7 +14,7 @@ from refactorkit.mapping.guards import needed_tables
 from refactorkit.mapping.keeping import Kept, kept
 from refactorkit.mapping.verification import guards_check
 from refactorkit.migrations.model import Direction
-from refactorkit.postgres import archive_catalog, archive_log, holds, server_errors
+from refactorkit.postgres import archive_catalog, archive_log, holds, purging, server_errors
 from refactorkit.postgres.archive_catalog import ArchiveTable, Retention
 from refactorkit.postgres.archive_log import Decisions, Span
 from refactorkit.postgres.connection import Connection, connected
@@ -58,6 +58,7 @@ class Refactor:
         holds: those in force.
         guards: what the check of the guards found; None where the mapping cannot be read.
         retention: what the database says.
+        given_up: when the rollback was given up; None where it was not.
         stops: what would stop the way back, as far as a quick look shows.
     """
 
@@ -67,6 +68,7 @@ class Refactor:
     holds: tuple[Hold, ...]
     guards: Outcome | None
     retention: Retention
+    given_up: datetime | None
     stops: tuple[str, ...]
 
 
@@ -139,6 +141,7 @@ def document(status: ArchiveStatus) -> dict[str, Any]:
                 "direction": one.turn.direction.value,
                 "at": one.turn.at.isoformat(),
                 "counts": one.turn.counts,
+                "rollback_given_up": _iso(one.given_up),
                 "retention": one.retention.text,
                 "destroy_from": _iso(one.retention.until),
                 "tombstones": _span(one.tombstones),
@@ -224,6 +227,7 @@ def _span_of(
 
 
 def _refactor(connection: Connection, turn: Turn, tables: tuple[ArchiveTable, ...]) -> Refactor:
+    given_up = purging.given_up(connection, turn.name)
     return Refactor(
         turn=turn,
         decisions=archive_log.decisions(connection, turn.name),
@@ -233,7 +237,8 @@ def _refactor(connection: Connection, turn: Turn, tables: tuple[ArchiveTable, ..
         if turn.mapping
         else None,
         retention=archive_catalog.retention(connection, turn.at),
-        stops=_stops(turn, tables),
+        given_up=given_up,
+        stops=() if given_up else _stops(turn, tables),
     )
 
 

@@ -10,7 +10,7 @@ import structlog
 from refactorkit.commands.verdict import Verdict
 from refactorkit.errors import NOTHING_CHANGED, RefusedError
 from refactorkit.mapping.verification import checks, unmapped_query
-from refactorkit.postgres import server_errors
+from refactorkit.postgres import purging, server_errors
 from refactorkit.postgres.connection import Connection, connected
 from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.refactors import Turn, last_turns
@@ -139,6 +139,14 @@ def document(result: VerifyResult) -> dict[str, Any]:
 def _verify(
     connection: Connection, turn: Turn, request: VerifyRequest, report: Callable[[str], None]
 ) -> Verification:
+    given_up = purging.given_up(connection, turn.name)
+    if given_up is not None:
+        raise RefusedError(
+            f"There is nothing to verify of {turn.name}: the rollback was given up on"
+            f" {given_up:%Y-%m-%d}, and its archive destroyed.",
+            state=NOTHING_CHANGED,
+            hint=f"archive.{turn.name}_purges says on what basis.",
+        )
     if turn.mapping is None:
         return Verification(turn=turn, outcomes=(), unmapped={})
     outcomes = []

@@ -78,6 +78,12 @@ def moved_tables(mapping: Mapping, after: Direction) -> tuple[str, ...]:
     return tuple(f"archive.{table.table}" for table in mapping.table)
 
 
+def lasting_tables(mapping: Mapping) -> tuple[str, ...]:
+    """Return the kept tables that outlast a rollback that was given up: logs, and used ids."""
+    names = ("turns", "past", "tombstones", *CARE_TABLES)
+    return tuple(f"archive.{mapping.name}_{name}" for name in names)
+
+
 def up_guards(mapping: Mapping) -> Guards:
     """Return what Up must find, and what must not be there yet."""
     source, target = mapping.source, mapping.target

@@ -39,7 +39,7 @@ _GRANTEES: Final = """
 
 
 @contextlib.contextmanager
-def archive_transaction(dsn: Dsn, *, doing: str) -> Iterator[Connection]:
+def archive_transaction(dsn: Dsn, *, doing: str, keep: bool = True) -> Iterator[Connection]:
     """Have a connection in a transaction that is committed at the end of the block, or undone.
 
     Holds the lock that migrations take. Names mean ``pg_catalog``; the archive's guards let it by.
@@ -47,6 +47,7 @@ def archive_transaction(dsn: Dsn, *, doing: str) -> Iterator[Connection]:
     Args:
         dsn: the database.
         doing: what is being done, the beginning of a sentence.
+        keep: False undoes it at the end, so that nothing is changed.
 
     Raises:
         BusyError: a migration is running, or a lock is not to be had.
@@ -63,6 +64,9 @@ def archive_transaction(dsn: Dsn, *, doing: str) -> Iterator[Connection]:
             connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
             let_by(connection)
             yield connection
+            if not keep:
+                connection.execute("ROLLBACK")
+                return
             transaction = transaction_id(connection)
             committing = True
             connection.execute("COMMIT")
