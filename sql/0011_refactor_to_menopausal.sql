@@ -3138,6 +3138,11 @@ BEGIN
     DROP FUNCTION IF EXISTS refactorkit_guard.refuse();
     DROP TABLE IF EXISTS refactorkit_guard.guarded;
     DROP SCHEMA IF EXISTS refactorkit_guard RESTRICT;
+    RAISE NOTICE USING ERRCODE = 'RK000',
+        MESSAGE = '0011 Down: the event triggers of schema refactorkit_guard are gone: after the next Up, run archive harden again.';
+EXCEPTION WHEN dependent_objects_still_exist THEN -- what somebody else put there does not stop a rollback
+    RAISE NOTICE USING ERRCODE = 'RK000',
+        MESSAGE = '0011 Down: schema refactorkit_guard stays, for others use what is in it.';
 END
 $guard$;
 -- +goose StatementEnd

@@ -150,6 +150,13 @@ def test_a_superuser_s_down_takes_the_event_triggers_away(house: House, connect:
     assert harden(house.admin)["runner"] == "postgres"
     assert scalar(connect(house.admin), "SELECT count(*) FROM pg_event_trigger") == 2
     with psycopg.connect(house.admin, autocommit=True) as admin:
+        # what somebody put into the guards' schema is no reason to stop a rollback
+        admin.execute("CREATE TABLE refactorkit_guard.mine (id integer)")
+        admin.execute("BEGIN")
+        turn(admin, "down")
+        assert scalar(admin, "SELECT count(*) FROM pg_event_trigger") == 2
+        admin.execute("ROLLBACK")
+        admin.execute("DROP TABLE refactorkit_guard.mine")
         turn(admin, "down")  # the statements alone, as goose sends them
         admin.execute("DELETE FROM goose_db_version WHERE version_id = 11")
     assert pg_dump(house.admin, exclude_tables=(VERSIONS,)) == at_10
@@ -393,6 +400,17 @@ def test_off_takes_everything_away_again(house: House, connect: Connect) -> None
     ) == 0  # fmt: skip
     assert go(DOWN, house.app).code == 0
     assert pg_dump(house.admin, exclude_tables=(VERSIONS,)) == house.at_10
+
+
+def test_an_owner_without_login_that_was_there_before_is_no_hardened_one(house: House) -> None:
+    """Migrations run by SET ROLE: the archive is that of a role nobody logs in as."""
+    house.tell(f"ALTER ROLE {house.runner} NOLOGIN")
+    try:
+        assert run("verify", url=house.admin).code == 0
+        status = run("archive", "status", "--json", url=house.admin).document
+        assert status["refactors"][0]["guards"]["state"] == "none"
+    finally:
+        house.tell(f"ALTER ROLE {house.runner} LOGIN")
 
 
 def test_a_role_of_that_name_that_is_somebody_s_is_refused(house: House) -> None:

@@ -90,7 +90,8 @@ def import_archive(request: ImportRequest) -> FileResult:
     """Make the archive of an export again, in one transaction, all of it or nothing.
 
     The SQL in it is what pg_dump said when it was made; only who has the passphrase can have
-    changed it. It runs with the rights of ``role``.
+    changed it. It runs with the rights of ``role``, which code that means harm can take back: where
+    the origin of a file is in doubt, import as a user without rights.
 
     Raises:
         DamagedError: as ``verify_export``.

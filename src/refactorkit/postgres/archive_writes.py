@@ -55,10 +55,10 @@ def archive_transaction(dsn: Dsn, *, doing: str, keep: bool = True) -> Iterator[
         FailedError: also where the COMMIT got no answer; says whether it happened.
     """
     with connected(dsn) as connection, session_lock(connection, wait_seconds=_LOCK_WAIT_SECONDS):
-        refuse_read_only(connection, dsn)
         transaction = None
         committing = False
         try:
+            refuse_read_only(connection, dsn)
             LockTimeout(connection, LockLimits()).apply()
             set_for_session(connection, _PINNED)
             connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")

@@ -92,7 +92,10 @@ def present_owner(connection: Connection) -> str | None:
         "SELECT o.rolname::text FROM pg_catalog.pg_namespace AS n"
         " JOIN pg_catalog.pg_roles AS o ON o.oid = n.nspowner"
         " WHERE n.nspname = 'archive' AND NOT o.rolcanlogin AND NOT o.rolsuper"
-        " AND pg_catalog.right(o.rolname, 6) = %s",
+        " AND pg_catalog.right(o.rolname, 6) = %s"
+        " AND 2 = (SELECT count(*) FROM pg_catalog.pg_roles AS r WHERE NOT r.rolcanlogin"
+        " AND r.rolname IN (pg_catalog.left(o.rolname, -5) || 'reader',"
+        " pg_catalog.left(o.rolname, -5) || 'eraser'))",
         (SUFFIX,),
     )
     return None if found is None else str(found)
