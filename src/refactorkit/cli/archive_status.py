@@ -57,6 +57,7 @@ def _text(console: Console, found: ArchiveStatus) -> None:
         console.print(f"Default privileges would open new tables to: {names}.")
     for one in found.refactors:
         _refactor(console, one)
+    console.print("What would stop a rollback, at length: refactorkit verify --rollback.")
     console.print(found.verdict.value.upper())
 
 
