@@ -1,7 +1,7 @@
 -- 0011_refactor_to_menopausal.sql
 --
 -- Compiled by `refactorkit compile` from archive/patients.toml. Change the mapping, not this file.
--- mapping ad030447271ec7f2741f126dcb4e792f45f06700075fcba75cdc17d6e0fe5c7a
+-- mapping dac028c4d1d9b89556e9db3503861fa9129a189dc9c22bff883ad6c0f50cf8f8
 --
 -- Up moves public.patients into schema archive, untouched; each of its rows becomes a row of
 -- public.users (a subject), with the same id where that id was never one of users.
@@ -57,6 +57,8 @@ BEGIN
         public.refresh_tokens,
         public.user_clinics
     IN ACCESS EXCLUSIVE MODE;
+    -- The archive's guards, where it has some, let by who says so: this transaction, and no other.
+    PERFORM set_config('refactorkit.archive_writer', pg_current_xact_id()::text, true);
 END
 $locks$;
 -- +goose StatementEnd
@@ -81,6 +83,31 @@ DECLARE
         'public.patients'
     ]::regclass[];
     me CONSTANT oid := (SELECT r.oid FROM pg_roles AS r WHERE r.rolname = current_user);
+    -- `archive harden` gives the archive to a role without login, of which nobody else is a member.
+    keeper CONSTANT oid := coalesce((
+        SELECT n.nspowner
+        FROM pg_namespace AS n
+        JOIN pg_roles AS o ON o.oid = n.nspowner
+        WHERE n.nspname = 'archive' AND NOT o.rolcanlogin AND NOT o.rolsuper
+            AND pg_has_role(current_user, o.oid, 'USAGE')
+            AND NOT EXISTS (
+                SELECT FROM pg_roles AS r
+                WHERE r.rolname <> current_user AND r.oid <> o.oid AND NOT r.rolsuper AND pg_has_role(r.oid, o.oid, 'MEMBER'))
+    ), me);
+    reader CONSTANT oid := CASE WHEN keeper <> me THEN (
+        SELECT r.oid
+        FROM pg_namespace AS n
+        JOIN pg_roles AS o ON o.oid = n.nspowner
+        JOIN pg_roles AS r ON r.rolname = left(o.rolname, -5) || 'reader'
+        WHERE n.nspname = 'archive' AND o.rolname LIKE '%\_owner' AND NOT o.rolcanlogin AND NOT r.rolcanlogin AND NOT r.rolsuper
+    ) END;
+    eraser CONSTANT oid := CASE WHEN keeper <> me THEN (
+        SELECT r.oid
+        FROM pg_namespace AS n
+        JOIN pg_roles AS o ON o.oid = n.nspowner
+        JOIN pg_roles AS r ON r.rolname = left(o.rolname, -5) || 'eraser'
+        WHERE n.nspname = 'archive' AND o.rolname LIKE '%\_owner' AND NOT o.rolcanlogin AND NOT r.rolcanlogin AND NOT r.rolsuper
+    ) END;
     refusals text[] := '{}';
     found bigint;
     reach numeric;
@@ -401,7 +428,7 @@ BEGIN
         refusals := refusals || ARRAY(
             SELECT format('schema archive belongs to %s, and not to %s', n.nspowner::regrole, current_user)
             FROM pg_namespace AS n
-            WHERE n.nspname = 'archive' AND n.nspowner <> me
+            WHERE n.nspname = 'archive' AND n.nspowner NOT IN (me, keeper)
             UNION ALL
             SELECT format('%s has %s on schema archive', acl.who, string_agg(acl.privilege_type, ', ' ORDER BY 1))
             FROM (
@@ -409,12 +436,13 @@ BEGIN
                 FROM pg_namespace AS n, aclexplode(n.nspacl) AS x
                 WHERE n.nspname = 'archive' AND x.grantee <> n.nspowner
                     AND (x.privilege_type = 'CREATE' OR 'archive_readers' <> ALL (accepted))
+                    AND NOT (x.privilege_type = 'USAGE' AND NOT x.is_grantable AND (x.grantee = reader OR x.grantee = eraser) IS TRUE)
             ) AS acl
             GROUP BY acl.who
             UNION ALL
             SELECT format('%s in schema archive belongs to %s, and not to %s', c.oid::regclass, c.relowner::regrole, current_user)
             FROM pg_class AS c
-            WHERE c.relnamespace = to_regnamespace('archive') AND c.relowner <> me
+            WHERE c.relnamespace = to_regnamespace('archive') AND c.relowner NOT IN (me, keeper)
                 AND c.relkind <> 'i'
                 AND c.oid NOT IN (SELECT x FROM unnest(ARRAY[to_regclass('archive.notification_queue')]::oid[]) AS x WHERE x IS NOT NULL)
                 AND c.oid NOT IN (
@@ -424,7 +452,7 @@ BEGIN
             UNION ALL
             SELECT format('%s in schema archive belongs to %s, and not to %s', p.oid::regprocedure, p.proowner::regrole, current_user)
             FROM pg_proc AS p
-            WHERE p.pronamespace = to_regnamespace('archive') AND p.proowner <> me
+            WHERE p.pronamespace = to_regnamespace('archive') AND p.proowner NOT IN (me, keeper)
             UNION ALL
             SELECT format('others may write to %s', c.oid::regclass)
             FROM pg_class AS c
@@ -433,18 +461,28 @@ BEGIN
                 AND c.oid NOT IN (SELECT x FROM unnest(ARRAY[to_regclass('archive.notification_queue')]::oid[]) AS x WHERE x IS NOT NULL)
                 AND EXISTS (
                     SELECT FROM aclexplode(c.relacl) AS x
-                    WHERE x.grantee <> c.relowner AND x.privilege_type <> 'SELECT')
+                    WHERE x.grantee <> c.relowner AND x.privilege_type <> 'SELECT'
+                        AND NOT (x.privilege_type IN ('UPDATE', 'DELETE') AND NOT x.is_grantable AND (x.grantee = eraser) IS TRUE)
+                    UNION ALL
+                    SELECT FROM pg_attribute AS a, aclexplode(a.attacl) AS x
+                    WHERE a.attrelid = c.oid AND x.grantee <> c.relowner AND x.privilege_type <> 'SELECT')
             UNION ALL
             SELECT format('%s is there, and is not a table of this refactor', c.oid::regclass)
             FROM pg_class AS c
-            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
+            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges')]::oid[])
                 AND (c.relkind <> 'r' OR c.relrowsecurity OR c.relhasrules OR EXISTS (
                     SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent)))
             UNION ALL
             SELECT format('trigger %I on %s, which is the archive''s own', t.tgname, t.tgrelid::regclass)
             FROM pg_trigger AS t
             WHERE NOT t.tgisinternal
-                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
+                AND NOT (t.tgname = 'patients_guard' AND t.tgqual IS NULL AND t.tgnargs = 0 AND t.tgtype = 58 -- BEFORE UPDATE OR DELETE OR TRUNCATE, a statement
+                    AND EXISTS (
+                        SELECT FROM pg_proc AS p
+                        WHERE p.oid = t.tgfoid AND p.oid = to_regprocedure('archive.patients_guard()')
+                            AND NOT p.prosecdef AND p.proconfig = ARRAY['search_path=pg_catalog, pg_temp']
+                            AND encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') = 'f5b0f3daaad0867d84fa5739e02496fc06244cd215b37b0477c9ce18cdef1212'))
+                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges')]::oid[])
         );
     END IF;
 
@@ -489,7 +527,7 @@ BEGIN
         IF to_regclass('archive.patients_turns') IS NULL THEN
             refusals := refusals || ARRAY(
                 SELECT format('%s is there already', t)
-                FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_tombstones', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.notification_queue']) AS t
+                FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_tombstones', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.patients_holds', 'archive.patients_purges', 'archive.notification_queue']) AS t
                 WHERE to_regclass(t) IS NOT NULL
                 ORDER BY 1
             );
@@ -666,6 +704,30 @@ CREATE TABLE IF NOT EXISTS archive.patients_decisions (
     PRIMARY KEY (turn, table_name, row_id, column_name, rule)
 );
 
+-- Legal holds: who must neither be erased nor purged, by whose word, and since when. Rows are only added: the end of
+-- a hold is a row that `releases` it.
+CREATE TABLE IF NOT EXISTS archive.patients_holds (
+    hold integer PRIMARY KEY,
+    source_id integer NOT NULL,
+    releases integer UNIQUE,
+    reason text NOT NULL CHECK (reason <> ''),
+    said_by text NOT NULL CHECK (said_by <> ''),
+    at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    run_by text NOT NULL DEFAULT session_user
+);
+
+-- What was destroyed because its time was over: how many rows of which table, and by whose word; no values.
+CREATE TABLE IF NOT EXISTS archive.patients_purges (
+    purge integer PRIMARY KEY,
+    before timestamp with time zone NOT NULL,
+    gives_up_rollback boolean NOT NULL,
+    basis text NOT NULL CHECK (basis <> ''),
+    approved_by text NOT NULL CHECK (approved_by <> '' AND approved_by <> run_by),
+    at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    run_by text NOT NULL DEFAULT session_user,
+    counts jsonb NOT NULL
+);
+
 -- What Down made of the columns that it changes in natives: the base for the next Up.
 CREATE TABLE IF NOT EXISTS archive.patients_written_users (
     turn integer NOT NULL,
@@ -711,6 +773,23 @@ CREATE TABLE IF NOT EXISTS archive.patients_withheld_patients (
     LIKE public.patients,
     PRIMARY KEY (refactorkit_turn, id)
 );
+
+-- Refuses what would change the archive by accident. Up, Down and the commands that care for the archive say that they
+-- mean it: by the id of their transaction, in a setting. `refactorkit archive harden` makes the triggers.
+-- +goose StatementBegin
+CREATE OR REPLACE FUNCTION archive.patients_guard()
+RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $guard$
+BEGIN
+    IF current_setting('refactorkit.archive_writer', true) IS DISTINCT FROM pg_current_xact_id()::text THEN
+        RAISE EXCEPTION USING ERRCODE = 'RK003',
+            MESSAGE = format('%s on %I.%I is refused: the archive is changed by refactorkit alone.', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME),
+            HINT = 'Nothing was changed. Without this table a rollback would lose data.';
+    END IF;
+    RETURN NULL;
+END
+$guard$;
+-- +goose StatementEnd
 
 -- Triggers that are switched off for the length of this transaction; empty outside it.
 CREATE TABLE IF NOT EXISTS archive.patients_triggers (
@@ -872,7 +951,7 @@ SELECT
     'up',
     11,
     '9f8195736ea1f66be8c7275ac055561a10c1d155c6866b1225edd240ad0a9d2c',
-    'ad030447271ec7f2741f126dcb4e792f45f06700075fcba75cdc17d6e0fe5c7a',
+    'dac028c4d1d9b89556e9db3503861fa9129a189dc9c22bff883ad6c0f50cf8f8',
     '{
 "format": 1,
 "name": "patients",
@@ -892,7 +971,8 @@ SELECT
 "adds": {"first_name": "text", "last_name": "text", "date_of_birth": "date", "phone": "text", "address": "text", "menopause_status": "text", "menopause_type": "text", "years_menopause": "integer", "hypertension": "text", "heart_disease": "text", "family_history_diabetes": "boolean NOT NULL DEFAULT false", "smoking_status": "text", "consent_personal_data": {"is": "boolean NOT NULL DEFAULT true", "existing": "false"}, "consent_research_participation": "boolean NOT NULL DEFAULT false", "consent_email_updates": "boolean NOT NULL DEFAULT false", "consent_analytics": {"is": "boolean NOT NULL DEFAULT true", "existing": "false"}, "consent_updated_at": {"is": "timestamp with time zone DEFAULT now()", "existing": "NULL"}, "assessment_frequency_months": "integer NOT NULL DEFAULT 3", "reminder_email": "boolean NOT NULL DEFAULT true", "last_assessment_reminder_sent": "timestamp with time zone", "onboarding_completed": "boolean NOT NULL DEFAULT false", "account_status": "text NOT NULL DEFAULT ''active''::text", "deleted_at": "timestamp with time zone", "is_admin": "boolean NOT NULL DEFAULT false", "bmi": "numeric(5,2)", "bp_systolic": "integer", "bp_diastolic": "integer", "activity": "text", "phys_activity": "boolean", "chol": "integer", "ldl": "integer", "hdl": "integer", "triglycerides": "integer"},
 "checks": {"users_account_status_check": "account_status IN (''active'', ''deleted'')", "users_assessment_frequency_months_check": "assessment_frequency_months >= 1 AND assessment_frequency_months <= 12", "users_heart_disease_check": "heart_disease IN (''no'', ''yes'')", "users_hypertension_check": "hypertension IN (''no'', ''controlled'', ''uncontrolled'')", "users_menopause_status_check": "menopause_status IN (''pre'', ''peri'', ''post'', ''surgical'')", "users_menopause_type_check": "menopause_type IN (''natural'', ''surgical'')", "users_smoking_status_check": "smoking_status IN (''never'', ''former'', ''current'')", "users_years_menopause_check": "years_menopause >= 0 AND years_menopause <= 50"},
 "indexes": {"idx_users_account_status": ["account_status"], "idx_users_assessment_reminder": ["reminder_email", "last_assessment_reminder_sent"], "idx_users_consent_research": ["consent_research_participation"], "idx_users_menopause_status": ["menopause_status"]},
-"foreign_keys": [{"name": "users_created_by_fkey", "column": "created_by", "references": "users"}]},
+"foreign_keys": [{"name": "users_created_by_fkey", "column": "created_by", "references": "users"}],
+"secret": ["password_hash"]},
 "subject": {
 "email": {"template": "patient-{id}@unclaimed.invalid"},
 "password_hash": "!",
@@ -922,7 +1002,7 @@ SELECT
 "link": [
 {"table": "assessments", "key": "id", "column": "patient_id", "becomes": "user_id", "foreign_key": "assessments_patient_id_fkey", "foreign_key_becomes": "assessments_user_id_fkey", "on_delete": "CASCADE", "columns": {"id": "integer NOT NULL serial", "patient_id": "integer", "fbs": "numeric(6,2)", "hba1c": "numeric(4,2)", "cholesterol": "integer", "ldl": "integer", "hdl": "integer", "triglycerides": "integer", "systolic": "integer", "diastolic": "integer", "activity": "text", "history_flag": "boolean", "smoking": "text", "hypertension": "text", "heart_disease": "text", "bmi": "numeric(5,2)", "cluster": "text", "risk_score": "integer", "model_version": "text", "dataset_hash": "text", "validation_status": "text", "created_at": "timestamp with time zone NOT NULL DEFAULT now()", "updated_at": "timestamp with time zone NOT NULL DEFAULT now()"}, "indexes": {"idx_assessments_patient_created": "idx_assessments_user_id_created", "idx_assessments_patient_id": "idx_assessments_user_id"}, "adds": {"is_self_reported": {"is": "boolean NOT NULL DEFAULT true", "existing": "false"}, "source": {"is": "text NOT NULL DEFAULT ''manual''::text", "existing": "''clinic''"}, "notes": "text"}}],
 "dependant": [
-{"table": "refresh_tokens", "key": ["id"], "column": "user_id", "foreign_key": "refresh_tokens_user_id_fkey", "on_delete": "CASCADE", "unique": [["token_hash"]]},
+{"table": "refresh_tokens", "key": ["id"], "column": "user_id", "foreign_key": "refresh_tokens_user_id_fkey", "on_delete": "CASCADE", "unique": [["token_hash"]], "secret": ["token_hash"]},
 {"table": "user_clinics", "key": ["user_id", "clinic_id"], "column": "user_id", "foreign_key": "user_clinics_user_id_fkey", "on_delete": "CASCADE", "foreign_keys": [{"name": "user_clinics_clinic_id_fkey", "column": "clinic_id", "references": "clinics", "on_delete": "CASCADE"}]}],
 "table": [
 {"table": "notification_queue", "key": "id", "column": "user_id", "foreign_key": "notification_queue_user_id_fkey", "on_delete": "CASCADE", "columns": {"id": "integer NOT NULL serial", "user_id": "integer NOT NULL", "notification_type": "text NOT NULL", "subject": "text NOT NULL", "body": "text NOT NULL", "priority": "integer NOT NULL DEFAULT 5", "scheduled_for": "timestamp with time zone NOT NULL", "sent_at": "timestamp with time zone", "status": "text NOT NULL DEFAULT ''pending''::text", "error_message": "text", "created_at": "timestamp with time zone NOT NULL DEFAULT now()"}, "checks": {"notification_queue_notification_type_check": "notification_type IN (''assessment_reminder'', ''risk_alert'', ''monthly_summary'', ''educational'')", "notification_queue_priority_check": "priority >= 1 AND priority <= 10", "notification_queue_status_check": "status IN (''pending'', ''sent'', ''failed'')"}, "indexes": {"idx_notification_queue_status": ["status", "scheduled_for"], "idx_notification_queue_user": ["user_id"]}}],
@@ -980,6 +1060,24 @@ FROM archive.patients_turns AS t
 CROSS JOIN (VALUES ('public.users_id_seq'::regclass), ('public.patients_id_seq'::regclass)) AS s (sequence)
 JOIN pg_sequence AS q ON q.seqrelid = s.sequence
 WHERE t.turn = (SELECT max(turn) FROM archive.patients_turns) AND t.ids_after >= q.seqmin;
+
+-- A table that leaves the archive leaves its guard behind.
+-- +goose StatementBegin
+DO $guard$
+DECLARE
+    t regclass;
+BEGIN
+    FOR t IN
+        SELECT g.tgrelid
+        FROM unnest(ARRAY['archive.notification_queue']::text[]) AS e
+        JOIN pg_trigger AS g ON g.tgrelid = to_regclass(e) AND g.tgname = 'patients_guard'
+            AND g.tgfoid = to_regprocedure('archive.patients_guard()')
+    LOOP
+        EXECUTE format('DROP TRIGGER patients_guard ON %s', t);
+    END LOOP;
+END
+$guard$;
+-- +goose StatementEnd
 
 -- Triggers stay quiet while we write: each is switched off, and comes back in the state that it had.
 
@@ -1670,6 +1768,29 @@ END
 $triggers$;
 -- +goose StatementEnd
 
+-- Where the archive has guards, all of it has.
+-- +goose StatementBegin
+DO $guard$
+DECLARE
+    t regclass;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'archive.patients_map'::regclass AND tgname = 'patients_guard') THEN
+        RETURN;
+    END IF;
+    FOR t IN
+        SELECT c.oid
+        FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_tombstones', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.patients_holds', 'archive.patients_purges', 'archive.patients']) AS e
+        JOIN pg_class AS c ON c.oid = to_regclass(e)
+        WHERE NOT EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = c.oid AND g.tgname = 'patients_guard')
+        ORDER BY e
+    LOOP
+        EXECUTE format('CREATE TRIGGER patients_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON %s EXECUTE FUNCTION archive.patients_guard()', t);
+        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER patients_guard', t);
+    END LOOP;
+END
+$guard$;
+-- +goose StatementEnd
+
 UPDATE archive.patients_map AS m
 SET row_hash = hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)
 FROM archive.patients AS s
@@ -1685,6 +1806,19 @@ DECLARE
     pairs bigint;
     subjects bigint;
     renumbered bigint;
+    helpers CONSTANT oid[] := ARRAY(
+        SELECT r.oid
+        FROM pg_namespace AS n
+        JOIN pg_roles AS o ON o.oid = n.nspowner
+        JOIN pg_roles AS r ON r.rolname = left(o.rolname, -5) || 'reader'
+        WHERE n.nspname = 'archive' AND o.rolname LIKE '%\_owner' AND NOT o.rolcanlogin AND NOT r.rolcanlogin AND NOT r.rolsuper
+        UNION ALL
+        SELECT r.oid
+        FROM pg_namespace AS n
+        JOIN pg_roles AS o ON o.oid = n.nspowner
+        JOIN pg_roles AS r ON r.rolname = left(o.rolname, -5) || 'eraser'
+        WHERE n.nspname = 'archive' AND o.rolname LIKE '%\_owner' AND NOT o.rolcanlogin AND NOT r.rolcanlogin AND NOT r.rolsuper
+    );
     acl record;
     told record;
 BEGIN
@@ -1717,7 +1851,7 @@ BEGIN
         FOR acl IN
             SELECT DISTINCT x.grantee
             FROM pg_namespace AS n, aclexplode(n.nspacl) AS x
-            WHERE n.nspname = 'archive' AND x.grantee <> n.nspowner
+            WHERE n.nspname = 'archive' AND x.grantee <> n.nspowner AND x.grantee <> ALL (helpers)
         LOOP
             EXECUTE format('REVOKE ALL ON SCHEMA archive FROM %s',
                 CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END);
@@ -1727,7 +1861,7 @@ BEGIN
         SELECT DISTINCT c.oid::regclass AS t, x.grantee
         FROM pg_class AS c, aclexplode(c.relacl) AS x
         WHERE c.relnamespace = 'archive'::regnamespace AND c.relkind = 'r' AND c.relowner <> x.grantee
-            AND starts_with(c.relname, 'patients_')
+            AND x.grantee <> ALL (helpers) AND starts_with(c.relname, 'patients_')
     LOOP
         EXECUTE format('REVOKE ALL ON TABLE %s FROM %s', acl.t,
             CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END);
@@ -1796,6 +1930,15 @@ BEGIN
     SELECT string_agg(t, ', ') INTO missing
     FROM unnest(ARRAY['public.users', 'archive.patients', 'public.assessments', 'public.refresh_tokens', 'public.user_clinics', 'public.notification_queue']) AS t
     WHERE to_regclass(t) IS NULL;
+    -- Who had the archive destroyed has said so, by name.
+    IF missing IS NOT NULL AND to_regclass('archive.patients_purges') IS NOT NULL THEN
+        IF EXISTS (SELECT FROM archive.patients_purges WHERE gives_up_rollback) THEN
+            RAISE EXCEPTION USING ERRCODE = 'RK001',
+                MESSAGE = format('the rollback was given up on %s: what it needs was destroyed (archive purge --accept no_rollback)', (
+                    SELECT to_char(max(p.at) AT TIME ZONE 'UTC', 'YYYY-MM-DD') FROM archive.patients_purges AS p WHERE p.gives_up_rollback)),
+                HINT = 'Nothing was changed. archive.patients_purges says on what basis, and who approved it.';
+        END IF;
+    END IF;
     IF missing IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'RK001',
             MESSAGE = format('%s is not there: this database is not at version 11, or Up ran without the archive', missing),
@@ -1809,6 +1952,8 @@ BEGIN
         public.user_clinics,
         public.notification_queue
     IN ACCESS EXCLUSIVE MODE;
+    -- The archive's guards, where it has some, let by who says so: this transaction, and no other.
+    PERFORM set_config('refactorkit.archive_writer', pg_current_xact_id()::text, true);
 END
 $locks$;
 -- +goose StatementEnd
@@ -1834,6 +1979,31 @@ DECLARE
         'public.notification_queue'
     ]::regclass[];
     me CONSTANT oid := (SELECT r.oid FROM pg_roles AS r WHERE r.rolname = current_user);
+    -- `archive harden` gives the archive to a role without login, of which nobody else is a member.
+    keeper CONSTANT oid := coalesce((
+        SELECT n.nspowner
+        FROM pg_namespace AS n
+        JOIN pg_roles AS o ON o.oid = n.nspowner
+        WHERE n.nspname = 'archive' AND NOT o.rolcanlogin AND NOT o.rolsuper
+            AND pg_has_role(current_user, o.oid, 'USAGE')
+            AND NOT EXISTS (
+                SELECT FROM pg_roles AS r
+                WHERE r.rolname <> current_user AND r.oid <> o.oid AND NOT r.rolsuper AND pg_has_role(r.oid, o.oid, 'MEMBER'))
+    ), me);
+    reader CONSTANT oid := CASE WHEN keeper <> me THEN (
+        SELECT r.oid
+        FROM pg_namespace AS n
+        JOIN pg_roles AS o ON o.oid = n.nspowner
+        JOIN pg_roles AS r ON r.rolname = left(o.rolname, -5) || 'reader'
+        WHERE n.nspname = 'archive' AND o.rolname LIKE '%\_owner' AND NOT o.rolcanlogin AND NOT r.rolcanlogin AND NOT r.rolsuper
+    ) END;
+    eraser CONSTANT oid := CASE WHEN keeper <> me THEN (
+        SELECT r.oid
+        FROM pg_namespace AS n
+        JOIN pg_roles AS o ON o.oid = n.nspowner
+        JOIN pg_roles AS r ON r.rolname = left(o.rolname, -5) || 'eraser'
+        WHERE n.nspname = 'archive' AND o.rolname LIKE '%\_owner' AND NOT o.rolcanlogin AND NOT r.rolcanlogin AND NOT r.rolsuper
+    ) END;
     refusals text[] := '{}';
     found bigint;
     reach numeric;
@@ -2259,7 +2429,7 @@ BEGIN
         refusals := refusals || ARRAY(
             SELECT format('schema archive belongs to %s, and not to %s', n.nspowner::regrole, current_user)
             FROM pg_namespace AS n
-            WHERE n.nspname = 'archive' AND n.nspowner <> me
+            WHERE n.nspname = 'archive' AND n.nspowner NOT IN (me, keeper)
             UNION ALL
             SELECT format('%s has %s on schema archive', acl.who, string_agg(acl.privilege_type, ', ' ORDER BY 1))
             FROM (
@@ -2267,12 +2437,13 @@ BEGIN
                 FROM pg_namespace AS n, aclexplode(n.nspacl) AS x
                 WHERE n.nspname = 'archive' AND x.grantee <> n.nspowner
                     AND (x.privilege_type = 'CREATE' OR 'archive_readers' <> ALL (accepted))
+                    AND NOT (x.privilege_type = 'USAGE' AND NOT x.is_grantable AND (x.grantee = reader OR x.grantee = eraser) IS TRUE)
             ) AS acl
             GROUP BY acl.who
             UNION ALL
             SELECT format('%s in schema archive belongs to %s, and not to %s', c.oid::regclass, c.relowner::regrole, current_user)
             FROM pg_class AS c
-            WHERE c.relnamespace = to_regnamespace('archive') AND c.relowner <> me
+            WHERE c.relnamespace = to_regnamespace('archive') AND c.relowner NOT IN (me, keeper)
                 AND c.relkind <> 'i'
                 AND c.oid NOT IN (SELECT x FROM unnest(ARRAY[to_regclass('archive.patients')]::oid[]) AS x WHERE x IS NOT NULL)
                 AND c.oid NOT IN (
@@ -2282,7 +2453,7 @@ BEGIN
             UNION ALL
             SELECT format('%s in schema archive belongs to %s, and not to %s', p.oid::regprocedure, p.proowner::regrole, current_user)
             FROM pg_proc AS p
-            WHERE p.pronamespace = to_regnamespace('archive') AND p.proowner <> me
+            WHERE p.pronamespace = to_regnamespace('archive') AND p.proowner NOT IN (me, keeper)
             UNION ALL
             SELECT format('others may write to %s', c.oid::regclass)
             FROM pg_class AS c
@@ -2291,18 +2462,28 @@ BEGIN
                 AND c.oid NOT IN (SELECT x FROM unnest(ARRAY[to_regclass('archive.patients')]::oid[]) AS x WHERE x IS NOT NULL)
                 AND EXISTS (
                     SELECT FROM aclexplode(c.relacl) AS x
-                    WHERE x.grantee <> c.relowner AND x.privilege_type <> 'SELECT')
+                    WHERE x.grantee <> c.relowner AND x.privilege_type <> 'SELECT'
+                        AND NOT (x.privilege_type IN ('UPDATE', 'DELETE') AND NOT x.is_grantable AND (x.grantee = eraser) IS TRUE)
+                    UNION ALL
+                    SELECT FROM pg_attribute AS a, aclexplode(a.attacl) AS x
+                    WHERE a.attrelid = c.oid AND x.grantee <> c.relowner AND x.privilege_type <> 'SELECT')
             UNION ALL
             SELECT format('%s is there, and is not a table of this refactor', c.oid::regclass)
             FROM pg_class AS c
-            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
+            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges')]::oid[])
                 AND (c.relkind <> 'r' OR c.relrowsecurity OR c.relhasrules OR EXISTS (
                     SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent)))
             UNION ALL
             SELECT format('trigger %I on %s, which is the archive''s own', t.tgname, t.tgrelid::regclass)
             FROM pg_trigger AS t
             WHERE NOT t.tgisinternal
-                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments')]::oid[])
+                AND NOT (t.tgname = 'patients_guard' AND t.tgqual IS NULL AND t.tgnargs = 0 AND t.tgtype = 58 -- BEFORE UPDATE OR DELETE OR TRUNCATE, a statement
+                    AND EXISTS (
+                        SELECT FROM pg_proc AS p
+                        WHERE p.oid = t.tgfoid AND p.oid = to_regprocedure('archive.patients_guard()')
+                            AND NOT p.prosecdef AND p.proconfig = ARRAY['search_path=pg_catalog, pg_temp']
+                            AND encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') = 'f5b0f3daaad0867d84fa5739e02496fc06244cd215b37b0477c9ce18cdef1212'))
+                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges')]::oid[])
         );
     END IF;
 
@@ -2462,6 +2643,24 @@ FROM archive.patients_turns AS t
 CROSS JOIN (VALUES ('public.users_id_seq'::regclass), ('archive.patients_id_seq'::regclass)) AS s (sequence)
 JOIN pg_sequence AS q ON q.seqrelid = s.sequence
 WHERE t.turn = (SELECT max(turn) FROM archive.patients_turns) AND t.ids_after >= q.seqmin;
+
+-- A table that leaves the archive leaves its guard behind.
+-- +goose StatementBegin
+DO $guard$
+DECLARE
+    t regclass;
+BEGIN
+    FOR t IN
+        SELECT g.tgrelid
+        FROM unnest(ARRAY['archive.patients']::text[]) AS e
+        JOIN pg_trigger AS g ON g.tgrelid = to_regclass(e) AND g.tgname = 'patients_guard'
+            AND g.tgfoid = to_regprocedure('archive.patients_guard()')
+    LOOP
+        EXECUTE format('DROP TRIGGER patients_guard ON %s', t);
+    END LOOP;
+END
+$guard$;
+-- +goose StatementEnd
 
 -- Triggers stay quiet while we write: each is switched off, and comes back in the state that it had.
 
@@ -3105,6 +3304,55 @@ BEGIN
     DELETE FROM archive.patients_triggers;
 END
 $triggers$;
+-- +goose StatementEnd
+
+-- Where the archive has guards, all of it has.
+-- +goose StatementBegin
+DO $guard$
+DECLARE
+    t regclass;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'archive.patients_map'::regclass AND tgname = 'patients_guard') THEN
+        RETURN;
+    END IF;
+    FOR t IN
+        SELECT c.oid
+        FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_tombstones', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.patients_holds', 'archive.patients_purges', 'archive.notification_queue']) AS e
+        JOIN pg_class AS c ON c.oid = to_regclass(e)
+        WHERE NOT EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = c.oid AND g.tgname = 'patients_guard')
+        ORDER BY e
+    LOOP
+        EXECUTE format('CREATE TRIGGER patients_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON %s EXECUTE FUNCTION archive.patients_guard()', t);
+        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER patients_guard', t);
+    END LOOP;
+END
+$guard$;
+-- +goose StatementEnd
+
+-- Outside the archive nothing tells that Up ever ran: the event triggers of `archive harden` go, where we may.
+-- +goose StatementBegin
+DO $guard$
+BEGIN
+    IF to_regnamespace('refactorkit_guard') IS NULL THEN
+        RETURN;
+    END IF;
+    IF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) THEN
+        RAISE NOTICE USING ERRCODE = 'RK000',
+            MESSAGE = '0011 Down: the event triggers of schema refactorkit_guard stay, for only a superuser may drop them (archive harden --off).';
+        RETURN;
+    END IF;
+    DROP EVENT TRIGGER IF EXISTS refactorkit_guard_alter;
+    DROP EVENT TRIGGER IF EXISTS refactorkit_guard_drop;
+    DROP FUNCTION IF EXISTS refactorkit_guard.refuse();
+    DROP TABLE IF EXISTS refactorkit_guard.guarded;
+    DROP SCHEMA IF EXISTS refactorkit_guard RESTRICT;
+    RAISE NOTICE USING ERRCODE = 'RK000',
+        MESSAGE = '0011 Down: the event triggers of schema refactorkit_guard are gone: after the next Up, run archive harden again.';
+EXCEPTION WHEN dependent_objects_still_exist THEN -- what somebody else put there does not stop a rollback
+    RAISE NOTICE USING ERRCODE = 'RK000',
+        MESSAGE = '0011 Down: schema refactorkit_guard stays, for others use what is in it.';
+END
+$guard$;
 -- +goose StatementEnd
 
 ANALYZE public.users;

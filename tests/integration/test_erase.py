@@ -524,3 +524,30 @@ def test_statistics_hold_no_value_of_the_erased(
     assert db.execute(query, [f"%{mark(SUBJECT)}%"]).fetchone() != (0,)
     erased(database_at_10, SUBJECT)
     assert db.execute(query, [f"%{mark(SUBJECT)}%"]).fetchone() == (0,)
+
+
+def test_a_legal_hold_blocks_erasure_until_it_is_released(
+    db: psycopg.Connection, database_at_10: str
+) -> None:
+    url = database_at_10
+    play(db, "11")
+    held = run("archive", "hold", str(SUBJECT), "--reason", "case 12", "--by", "counsel", url=url)
+    assert held.code == 0, held.err
+    before = pg_dump(url, exclude_schemas=())
+    refused = erase(url, SUBJECT)
+    assert refused.code == 3
+    assert "a legal hold is in force" in refused.err
+    assert pg_dump(url, exclude_schemas=()) == before
+    release = ("--release", "--reason", "closed", "--by", "counsel")
+    assert run("archive", "hold", str(SUBJECT), *release, url=url).code == 0
+    assert erase(url, SUBJECT).code == 0
+
+
+def test_guards_let_an_erasure_by(db: psycopg.Connection, database_at_10: str) -> None:
+    url = database_at_10
+    play(db, "11")
+    assert run("archive", "harden", url=url).code == 0
+    assert erase(url, SUBJECT).code == 0
+    found = run("archive", "harden", "--json", url=url).document
+    assert found["verdict"] == "pass"
+    assert verify(url) == set()

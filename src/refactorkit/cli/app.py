@@ -38,6 +38,7 @@ _FLAGS: Final = frozenset({"--json"})
 _CHECKS: Final = frozenset(
     {"validate", "verify", "preflight", "drill", "audit", "cutover", "rollback"}
 )
+_CHECKS_OF_ARCHIVE: Final = frozenset({"status", "verify-export", "import", "harden"})
 _SECRET_LIKE: Final = re.compile(
     r"[\w+.-]*://[^\s']*|\w*(?:password|secret)\s*=\s*[^\s']*", re.IGNORECASE
 )
@@ -59,7 +60,9 @@ class Program(TyperGroup):
         """Run the program and exit with the code that ``design.md`` gives the outcome."""
         logging.configure()
         given, rest = split_global_options(sys.argv[1:] if args is None else args)
-        is_check = bool(_CHECKS.intersection(rest[:1]))
+        is_check = bool(_CHECKS.intersection(rest[:1])) or (
+            rest[:1] == ["archive"] and bool(_CHECKS_OF_ARCHIVE.intersection(rest[1:2]))
+        )
         try:
             outcome = super().main(
                 [*given, *rest] or ["--help"],

@@ -9,7 +9,7 @@ import structlog
 from refactorkit.commands.verdict import Verdict
 from refactorkit.errors import NOTHING_CHANGED, RefusedError
 from refactorkit.mapping.verification import checks, erased_query, unmapped_query
-from refactorkit.postgres import server_errors
+from refactorkit.postgres import purging, server_errors
 from refactorkit.postgres.connection import Connection, connected
 from refactorkit.postgres.decisions import DecisionCount, decisions_of, total
 from refactorkit.postgres.dsn import Dsn
@@ -174,6 +174,14 @@ def _decisions(found: tuple[DecisionCount, ...]) -> dict[str, Any]:
 def _verify(
     connection: Connection, turn: Turn, request: VerifyRequest, report: Callable[[str], None]
 ) -> Verification:
+    given_up = purging.given_up(connection, turn.name)
+    if given_up is not None:
+        raise RefusedError(
+            f"There is nothing to verify of {turn.name}: the rollback was given up on"
+            f" {given_up:%Y-%m-%d}, and its archive destroyed.",
+            state=NOTHING_CHANGED,
+            hint=f"archive.{turn.name}_purges says on what basis.",
+        )
     decisions = decisions_of(connection, turn.name, turn=turn.number)
     all_decisions = decisions_of(connection, turn.name)
     if turn.mapping is None:

@@ -18,6 +18,18 @@ from refactorkit.mapping.model import Columns, Definition, Dependant, Mapping
 from refactorkit.mapping.sql import identifier, literal
 from refactorkit.migrations.model import Direction
 
+GUARD_SOURCE = """
+BEGIN
+    IF current_setting('refactorkit.archive_writer', true) IS DISTINCT FROM pg_current_xact_id()::text THEN
+        RAISE EXCEPTION USING ERRCODE = 'RK003',
+            MESSAGE = format('%s on %I.%I is refused: the archive is changed by refactorkit alone.', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME),
+            HINT = 'Nothing was changed. Without this table a rollback would lose data.';
+    END IF;
+    RETURN NULL;
+END
+"""  # noqa: E501 - read in the migration, not here
+"""The body of the function behind the archive's guards, to the byte."""
+
 _INTEGERS = {
     "integer": ("int4range", "int4multirange", 2**31 - 1),
     "bigint": ("int8range", "int8multirange", 2**63 - 1),
@@ -105,6 +117,8 @@ def environment(mapping: Mapping, *, collecting: str = "") -> jinja2.Environment
         "structure_hash": structure_hash(mapping),
         "mapping_json": canonical_json(mapping),
         "collecting": collecting,
+        "guard_source": GUARD_SOURCE,
+        "guard_hash": hashlib.sha256(GUARD_SOURCE.encode()).hexdigest(),
     }
     made.globals |= {
         name: getattr(expressions, name) for name in dir(expressions) if not name.startswith("_")
@@ -127,9 +141,11 @@ def structure_hash(mapping: Mapping) -> str:
     """Return the SHA-256 of the mapping without the values of its codecs, hexadecimal.
 
     Those values live in the archive's functions, from Up on; all else is in the text of Down, which
-    therefore must be of the same structure.
+    therefore must be of the same structure. Which columns are secret concerns readers alone.
     """
     document = mapping.model_dump(mode="json")
+    for part in (document["target"], *document["dependant"]):
+        part.pop("secret")
     for column in document["column"]:
         for name in ("forward", "back", "min", "max"):
             column.pop(name, None)

@@ -11,6 +11,8 @@ from refactorkit.migrations.model import Direction
 DOWN_ACCEPTABLE = ("dependants", "drift", "publications", "archive_readers")
 
 KEPT_TABLES = ("turns", "map", "past", "tombstones", "decisions", "triggers", "indexes")
+CARE_TABLES = ("holds", "purges")
+"""Tables of the archive that Up and Down can do without: an older Up did not make them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +51,18 @@ class Guards:
     sequences: tuple[Sequence, ...]
     moved: tuple[str, ...]
     kept: tuple[str, ...]
+    needed: tuple[str, ...]
     turn_columns: int
 
 
 def kept_tables(mapping: Mapping) -> tuple[str, ...]:
     """Return the archive's own tables of this mapping, with their schema."""
+    care = (f"archive.{mapping.name}_{name}" for name in CARE_TABLES)
+    return (*needed_tables(mapping), *care)
+
+
+def needed_tables(mapping: Mapping) -> tuple[str, ...]:
+    """Return those of them without which neither Up nor Down can give back what was kept."""
     source, target = mapping.source.table, mapping.target.table
     names = [*KEPT_TABLES, f"kept_{target}", f"written_{source}", f"withheld_{source}"]
     native = mapping.native
@@ -64,6 +73,19 @@ def kept_tables(mapping: Mapping) -> tuple[str, ...]:
     names += [f"kept_{t.table}" for t in mapping.table]
     names += [f"kept_{link.table}" for link in mapping.link if link.adds]
     names += [f"withheld_{link.table}" for link in mapping.link]
+    return tuple(f"archive.{mapping.name}_{name}" for name in names)
+
+
+def moved_tables(mapping: Mapping, after: Direction) -> tuple[str, ...]:
+    """Return the tables of either version that lie in the archive after a direction."""
+    if after is Direction.UP:
+        return (f"archive.{mapping.source.table}",)
+    return tuple(f"archive.{table.table}" for table in mapping.table)
+
+
+def lasting_tables(mapping: Mapping) -> tuple[str, ...]:
+    """Return the kept tables that outlast a rollback that was given up: logs, and used ids."""
+    names = ("turns", "past", "tombstones", *CARE_TABLES)
     return tuple(f"archive.{mapping.name}_{name}" for name in names)
 
 
@@ -109,6 +131,7 @@ def up_guards(mapping: Mapping) -> Guards:
         sequences=_sequences(mapping, "public"),
         moved=tuple(f"archive.{table.table}" for table in mapping.table),
         kept=kept_tables(mapping),
+        needed=needed_tables(mapping),
         turn_columns=len(target.adds),
     )
 
@@ -174,6 +197,7 @@ def down_guards(mapping: Mapping) -> Guards:
         sequences=_sequences(mapping, "archive"),
         moved=(s,),
         kept=kept_tables(mapping),
+        needed=needed_tables(mapping),
         turn_columns=len(target.adds),
     )
 

@@ -123,6 +123,7 @@ class Target(_Part):
     checks: dict[Identifier, Expression] = {}
     indexes: dict[Identifier, Names] = {}
     foreign_keys: list[ForeignKey] = []
+    secret: list[Identifier] = []
 
 
 class Template(_Part):
@@ -254,6 +255,7 @@ class Dependant(_Part):
     on_delete: OnDelete = "NO ACTION"
     unique: list[Names] = []
     foreign_keys: list[ForeignKey] = []
+    secret: list[Identifier] = []
 
 
 class NewTable(_Part):

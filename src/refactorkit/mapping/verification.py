@@ -12,7 +12,9 @@ from typing import Any
 
 from refactorkit.mapping.compile import environment
 from refactorkit.mapping.erasure import Place, places, union
+from refactorkit.mapping.guards import kept_tables, moved_tables
 from refactorkit.mapping.model import Mapping
+from refactorkit.mapping.sql import literal
 from refactorkit.migrations.model import Direction
 
 
@@ -123,6 +125,7 @@ def checks(mapping: Mapping, after: Direction, found: Iterable[Place] = ()) -> t
             rows="SELECT count(*) FROM pg_class WHERE relnamespace = 'archive'::regnamespace",
             differences=q.archive_rights(),
         ),
+        guards_check(mapping, after),
     ]
     return tuple(made)
 
@@ -135,6 +138,18 @@ def erased_query(mapping: Mapping) -> str:
     return (
         "SELECT count(DISTINCT d.first) FROM (SELECT min(erasure) AS first"
         f" FROM archive.{mapping.name}_tombstones GROUP BY source_id) AS d"
+    )
+
+
+def guards_check(mapping: Mapping, after: Direction) -> Check:
+    """Return the check whether guards are on; where the archive has none, it finds nothing."""
+    tables = (*kept_tables(mapping), *moved_tables(mapping, after))
+    listed = ", ".join(literal(table) for table in tables)
+    return Check(
+        name="guards of the archive",
+        rows=f"SELECT count(*) FROM pg_trigger WHERE tgname = {literal(mapping.name + '_guard')}"
+        f" AND tgrelid = ANY (ARRAY(SELECT to_regclass(t) FROM unnest(ARRAY[{listed}]) AS t))",
+        differences=_queries(mapping, last_down="").guards_off(tables),
     )
 
 

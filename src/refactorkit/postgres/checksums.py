@@ -28,12 +28,21 @@ TABLE: Final = "migration_checksums"
 _QUARTER: Final = re.compile(r".*:([0-9]{2}):([0-9]{2}\.[0-9]{6})")
 
 _SCHEMA_FINDINGS: Final = """
-    SELECT space.nspowner = me.oid,
+    SELECT space.nspowner = me.oid OR (
+            NOT owner.rolcanlogin AND NOT owner.rolsuper
+            AND pg_catalog.pg_has_role(me.oid, owner.oid, 'USAGE')
+            AND NOT EXISTS (
+                SELECT FROM pg_catalog.pg_roles AS other
+                WHERE other.oid NOT IN (me.oid, owner.oid) AND NOT other.rolsuper
+                    AND pg_catalog.pg_has_role(other.oid, owner.oid, 'MEMBER')
+            )
+        ),
         NOT EXISTS (
             SELECT FROM pg_catalog.aclexplode(space.nspacl) AS granted
             WHERE granted.privilege_type = 'CREATE' AND granted.grantee <> space.nspowner
         )
     FROM pg_catalog.pg_namespace AS space
+    JOIN pg_catalog.pg_roles AS owner ON owner.oid = space.nspowner
     JOIN pg_catalog.pg_roles AS me ON me.rolname = coalesce(%s::name, current_user)
     WHERE space.nspname = 'archive'
 """

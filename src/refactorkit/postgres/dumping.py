@@ -23,6 +23,8 @@ from refactorkit.postgres.connection import Connection, fetch_value
 _MAJOR: Final = re.compile(rb"\(PostgreSQL\) (\d+)")
 _LOCK_WAIT: Final = "--lock-wait-timeout=10s"  # a reader that waits longer stands in others' way
 _ENTRY: Final = re.compile(rb"from TOC entry \d+; \d+ \d+ (.+)")
+_NEW_SETTING: Final = b"SET transaction_timeout = 0;"  # of PostgreSQL 17
+_HEAD: Final = 20  # lines of pg_dump's own, before and after everything else
 _CLOSE_SECONDS: Final = 10.0
 
 
@@ -119,6 +121,57 @@ def copy_schema(
         CannotDumpError: it could not be done; the target holds a part.
     """
     _copy(source, target, programs, role=role, options=["--schema-only"])
+
+
+def section_text(
+    connection: Connection, programs: Programs, schema: str, *, section: str, snapshot: str
+) -> bytes:
+    """Return the definitions of one schema that stand before its rows, or after them, as SQL.
+
+    Owners, rights, publications and security labels are left out, and so are the commands of psql
+    and a setting that older servers do not know.
+
+    Args:
+        connection: shows where to read.
+        programs: where pg_dump is.
+        schema: which one.
+        section: "pre-data" or "post-data".
+        snapshot: the id of an exported one, whose transaction is open.
+
+    Raises:
+        CannotDumpError: it could not be had.
+    """
+    command = [
+        programs.path("pg_dump", connection),
+        "--schema-only",
+        f"--section={section}",
+        f"--schema={_pattern(schema)}",
+        f"--snapshot={snapshot}",
+        "--no-owner",
+        "--no-privileges",
+        "--no-publications",
+        "--no-security-labels",
+        "--no-tablespaces",
+        "--no-password",
+        _LOCK_WAIT,
+    ]
+    run = subprocess.run(  # noqa: S603
+        command, env=_environment(connection), check=False, capture_output=True
+    )
+    if run.returncode:
+        raise CannotDumpError(
+            f"pg_dump ended with code {run.returncode}.",
+            hint="The user must be allowed to read the whole archive.",
+        )
+    return _plain_sql(run.stdout)
+
+
+def _plain_sql(script: bytes) -> bytes:
+    """Leave psql's own commands out: the first and the last that pg_dump itself writes."""
+    lines = script.splitlines(keepends=True)
+    head = [line for line in lines[:_HEAD] if not line.startswith((b"\\restrict ", _NEW_SETTING))]
+    tail = [line for line in lines[_HEAD:][-_HEAD:] if not line.startswith(b"\\unrestrict ")]
+    return b"".join([*head, *lines[_HEAD:][:-_HEAD], *tail])
 
 
 def copy_database(

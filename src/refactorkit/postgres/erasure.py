@@ -17,8 +17,10 @@ from refactorkit.mapping import erasure, erasure_others
 from refactorkit.mapping.model import Mapping
 from refactorkit.migrations.model import Direction
 from refactorkit.postgres import erasure_guards
+from refactorkit.postgres.archive_writes import let_by
 from refactorkit.postgres.connection import Connection, fetch_value
 from refactorkit.postgres.erasure_places import Found, found_places
+from refactorkit.postgres.holds import is_held
 from refactorkit.postgres.quiet_triggers import Trigger, switch_back, switch_off
 from refactorkit.postgres.refactors import Turn, last_turn
 
@@ -157,6 +159,7 @@ def erase(
     connection.execute(b"SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
     for statement in _PINNED:
         connection.execute(statement)
+    let_by(connection)
     after = turn.direction
     erasure_guards.lock(connection, mapping, after)
     _refuse_other_turn(connection, turn)
@@ -233,7 +236,14 @@ class _Work:
         return keys
 
     def _refuse_obstacles(self) -> None:
-        """Refuse where rows of others would go too; every kind of hold on a person belongs here."""
+        """Refuse where the law holds the person, and where rows of others would go too."""
+        name = self._mapping.name
+        if any(is_held(self._connection, name, source) for source in self._person.sources):
+            raise RefusedError(
+                f"{self._who()} cannot be erased: a legal hold is in force.",
+                state=NOTHING_CHANGED,
+                hint="See refactorkit archive status; archive hold --release ends it.",
+            )
         for obstacle in erasure_others.obstacles(self._mapping, self._after):
             rows = self._connection.execute(obstacle.rows.encode(), self._parameters).fetchall()
             if rows:
