@@ -68,7 +68,11 @@ def _text(console: Console, result: HardenResult) -> None:
         rows.add_row(done.step.value, done.outcome, done.reason)
     console.print(rows)
     roles = result.roles
-    console.print(f"Runner: {result.runner}. Owner: {roles.owner}.")
-    if not result.off:
+    has_roles = any(done.step is Step.ROLES and done.outcome == "done" for done in result.steps)
+    console.print(f"Runner: {result.runner}.")
+    if has_roles and result.off:
+        console.print(f"The archive belongs to {result.runner} again.")
+    elif has_roles:
+        console.print(f"The archive belongs to {roles.owner}.")
         console.print(f"Let people read with GRANT {roles.reader}, erase with {roles.eraser}.")
     console.print(result.verdict.value.upper())
