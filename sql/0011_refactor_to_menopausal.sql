@@ -573,6 +573,7 @@ CREATE TABLE IF NOT EXISTS archive.patients_turns (
     active int4multirange NOT NULL,
     counts jsonb NOT NULL DEFAULT '{}'
 );
+ALTER TABLE archive.patients_turns ADD COLUMN IF NOT EXISTS fingerprints jsonb NOT NULL DEFAULT '{}';
 
 -- The pairs: which users row a patients row became ('subject'), or which native is shown as one ('native').
 CREATE TABLE IF NOT EXISTS archive.patients_map (
@@ -1628,6 +1629,19 @@ BEGIN
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM %s', acl.f,
             CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END);
     END LOOP;
+    UPDATE archive.patients_turns AS turn
+    SET fingerprints = jsonb_build_object(
+        'source', (
+            SELECT jsonb_build_object('rows', f.n, 'xor', f.x)
+            FROM (SELECT count(*), coalesce(bit_xor(m.row_hash), 0) FROM archive.patients_map AS m) AS f (n, x)),
+        'target', (
+            SELECT jsonb_build_object('rows', f.n, 'xor', f.x)
+            FROM (SELECT count(*), coalesce(bit_xor(hash_record_extended(ROW(t.id, t.email, t.password_hash, t.role, t.created_at, t.updated_at, t.is_active, t.last_login_at, t.created_by), 0)), 0)
+                FROM archive.patients_turns AS u
+                CROSS JOIN LATERAL unnest(u.natives) AS r (ids)
+                JOIN public.users AS t ON t.id >= lower(r.ids) AND t.id < upper(r.ids)
+                WHERE u.turn = (SELECT max(turn) FROM archive.patients_turns)) AS f (n, x)))
+    WHERE turn.turn = (SELECT max(turn) FROM archive.patients_turns);
     RAISE NOTICE USING ERRCODE = 'RK000', MESSAGE = format(
         '0011 Up: %s rows of patients became %s subjects, %s of them under a new id; %s natives.',
         sources, subjects, renumbered, natives);
@@ -2251,6 +2265,8 @@ END
 $guards$;
 -- +goose StatementEnd
 -- == This turn, and ids ==
+
+ALTER TABLE archive.patients_turns ADD COLUMN IF NOT EXISTS fingerprints jsonb NOT NULL DEFAULT '{}';
 
 ALTER SEQUENCE public.users_id_seq OWNED BY public.users.id;
 ALTER SEQUENCE archive.patients_id_seq OWNED BY archive.patients.id;
@@ -2922,6 +2938,16 @@ BEGIN
         'kept', (SELECT count(*) FROM archive.patients_kept_users WHERE refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns)),
         'decisions', (SELECT count(*) FROM archive.patients_decisions WHERE turn = (SELECT max(turn) FROM archive.patients_turns)))
     WHERE turn = (SELECT max(turn) FROM archive.patients_turns);
+    UPDATE archive.patients_turns AS turn
+    SET fingerprints = jsonb_build_object(
+        'source', (
+            SELECT jsonb_build_object('rows', f.n, 'xor', f.x)
+            FROM (SELECT count(*), coalesce(bit_xor(m.row_hash), 0) FROM archive.patients_map AS m) AS f (n, x)),
+        'target', (
+            SELECT jsonb_build_object('rows', f.n, 'xor', f.x)
+            FROM (SELECT count(*), coalesce(bit_xor(hash_record_extended(ROW(t.id, t.email, t.password_hash, t.role, t.created_at, t.updated_at, t.is_active, t.last_login_at, t.created_by), 0)), 0)
+                FROM public.users AS t) AS f (n, x)))
+    WHERE turn.turn = (SELECT max(turn) FROM archive.patients_turns);
     RAISE NOTICE USING ERRCODE = 'RK000', MESSAGE = format(
         '0011 Down: %s rows of patients are back; %s rows are withheld because they were deleted, %s rows of users are kept for the next Up.',
         sources,

@@ -11,9 +11,11 @@ import jinja2
 
 from refactorkit.mapping import codecs
 from refactorkit.mapping.expressions import Expressions
+from refactorkit.mapping.fingerprints import target_side
 from refactorkit.mapping.guards import down_guards, up_guards
 from refactorkit.mapping.model import Columns, Definition, Dependant, Mapping
 from refactorkit.mapping.sql import identifier, literal
+from refactorkit.migrations.model import Direction
 
 _INTEGERS = {
     "integer": ("int4range", "int4multirange", 2**31 - 1),
@@ -31,6 +33,7 @@ def compile_migration(mapping: Mapping) -> str:
 def environment(mapping: Mapping) -> jinja2.Environment:
     """Return the templates with everything that they need of one mapping."""
     expressions = Expressions(mapping)
+    last_turn = f"(SELECT max(turn) FROM archive.{mapping.name}_turns)"
     id_type = mapping.source.columns[mapping.source.key].type
     id_range, id_multirange, id_limit = _INTEGERS[id_type]
     made = jinja2.Environment(
@@ -72,6 +75,8 @@ def environment(mapping: Mapping) -> jinja2.Environment:
         "mapping_hash": mapping_hash(mapping),
         "structure_hash": structure_hash(mapping),
         "mapping_json": canonical_json(mapping),
+        "up_target_side": target_side(mapping, Direction.UP, last_turn),
+        "down_target_side": target_side(mapping, Direction.DOWN, last_turn),
     }
     made.globals |= {
         name: getattr(expressions, name) for name in dir(expressions) if not name.startswith("_")
