@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from refactorkit import __version__
 from refactorkit.cli import (
+    audit,
     compile_mapping,
     drill,
     embedded_server,
@@ -197,6 +198,7 @@ _GROUPS: Final[tuple[Callable[[typer.Typer], None], ...]] = (
     verify.register,
     drill.register,
     compile_mapping.register,
+    audit.register,
 )
 for _register in _GROUPS:
     _register(app)
