@@ -1,5 +1,6 @@
 """What is measured once: the memory of the client, and what the archive takes on disk."""
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Final
 from benchmarks.laboratory import Laboratory
 from benchmarks.processes import peak_memory_bytes
 from benchmarks.stock import VERSION_TABLE, Stock
+from refactorkit.commands.audit.keygen import keygen
 from refactorkit.migrations.model import Direction
 from refactorkit.postgres.connection import connected
 
@@ -25,11 +27,13 @@ class Footprint:
 
     Attributes:
         peak_bytes: of resident memory of ``refactorkit up`` and ``refactorkit down``.
+        evidence_peak_bytes: of ``refactorkit audit anchor`` after Up.
         archive_bytes: of the archive's tables after Up and after the Down that follows, with
             indexes, by name and largest first.
     """
 
     peak_bytes: Mapping[Direction, int]
+    evidence_peak_bytes: int
     archive_bytes: Mapping[Direction, Mapping[str, int]]
 
 
@@ -50,4 +54,16 @@ def footprint(laboratory: Laboratory, directory: Path, stock: Stock) -> Footprin
             )
             with connected(laboratory.dsn(name)) as connection:
                 sizes[direction] = dict(connection.execute(_SIZES).fetchall())
-    return Footprint(peak_bytes=peaks, archive_bytes=sizes)
+    with laboratory.copy(stock.after) as name:
+        evidence_peak = _evidence_peak(laboratory.url(name))
+    return Footprint(peak_bytes=peaks, evidence_peak_bytes=evidence_peak, archive_bytes=sizes)
+
+
+def _evidence_peak(url: str) -> int:
+    with tempfile.TemporaryDirectory(prefix="refactorkit-benchmarks-") as folder:
+        key = keygen(Path(folder) / "key").secret
+        return peak_memory_bytes(
+            ["refactorkit", "audit", "anchor", "--key", str(key),
+             "--out", str(Path(folder) / "evidence.json")],
+            {"REFACTORKIT_DATABASE_URL": url},
+        )  # fmt: skip

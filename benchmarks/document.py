@@ -37,6 +37,7 @@ def document(results: Results, found: tuple[Figure, ...]) -> dict[str, Any]:
             str(direction): _statements(costs) for direction, costs in results.statements.items()
         },
         "client_peak_bytes": {str(d): size for d, size in results.footprint.peak_bytes.items()},
+        "evidence_peak_bytes": results.footprint.evidence_peak_bytes,
         "archive_bytes": {str(d): dict(t) for d, t in results.footprint.archive_bytes.items()},
     }
 

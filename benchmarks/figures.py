@@ -10,6 +10,7 @@ from refactorkit.migrations.model import Direction
 
 MEGA: Final = 1_000_000
 _MOST_OF_FLOOR: Final = 1.5
+_MOST_OF_SCAN: Final = 1.5
 _MOST_OF_UP: Final = 1.0
 _MORE_THAN_LINEAR: Final = 1.1  # ten times the patients, eleven times as long
 _MOST_MEMORY_MB: Final = 200.0
@@ -74,6 +75,11 @@ def figures(results: Results) -> tuple[Figure, ...]:
         _ratio("growth_of_down", f"down with {growth:.3g} times the patients",
                at(Workload.DOWN), at(Workload.DOWN, fewer), bar=most_growth),
         Figure(name="client_memory", text="peak memory of the client", value=peak, unit="MB",
+               bar=_MOST_MEMORY_MB),
+        _ratio("evidence_to_scan", "evidence / reading its rows as text",
+               at(Workload.EVIDENCE), at(Workload.EVIDENCE_SCAN), bar=_MOST_OF_SCAN),
+        Figure(name="evidence_memory", text="peak memory of audit anchor",
+               value=results.footprint.evidence_peak_bytes / MEGA, unit="MB",
                bar=_MOST_MEMORY_MB),
         _ratio("edited_to_unedited", "down with 1% edited / nothing edited",
                at(Workload.DOWN_EDITED), at(Workload.DOWN)),

@@ -5,13 +5,18 @@ of all of them turns round from round to round, so that none always profits from
 predecessor left (recycled log files, the system's cache).
 """
 
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, LiteralString
 
 from benchmarks.laboratory import Laboratory, Sample
 from benchmarks.stock import BEFORE, Stock, chain_of
+from refactorkit.commands.audit.anchor import AnchorRequest, anchor
+from refactorkit.commands.audit.files import KeySource
+from refactorkit.commands.audit.keygen import keygen
 from refactorkit.commands.down import DownRequest, down
 from refactorkit.commands.up import UpRequest, up
 from refactorkit.commands.verdict import Verdict
@@ -37,6 +42,8 @@ _SCAN: Final = (
     "SELECT sum(length(t::text)) FROM public.users AS t",
     "SELECT sum(length(t::text)) FROM public.assessments AS t",
 )
+# The rows that evidence is made of, once each; the archive's other tables are empty here.
+_SCAN_OF_EVIDENCE: Final = _SCAN[:3]
 _SCANNED_ROWS: Final = """
     SELECT (SELECT count(*) FROM archive.patients) + (SELECT count(*) FROM archive.patients_map)
         + (SELECT count(*) FROM public.users) + (SELECT count(*) FROM public.assessments)
@@ -53,6 +60,8 @@ class Workload(StrEnum):
     USUAL_WAY = "usual_way"
     SCAN = "scan"
     VERIFY = "verify"
+    EVIDENCE_SCAN = "evidence_scan"
+    EVIDENCE = "evidence"
 
 
 MEANING: Final = {
@@ -63,7 +72,15 @@ MEANING: Final = {
     Workload.USUAL_WAY: "up in the usual way",
     Workload.SCAN: "read what verify reads, as text",
     Workload.VERIFY: "verify",
+    Workload.EVIDENCE_SCAN: "read what evidence is of, as text",
+    Workload.EVIDENCE: "audit anchor: salts, trees, signature",
 }
+_READING: Final = (
+    Workload.SCAN,
+    Workload.VERIFY,
+    Workload.EVIDENCE_SCAN,
+    Workload.EVIDENCE,
+)
 # At the small size only what growth is asked of.
 AT_SMALL_SIZE: Final = (Workload.FLOOR, Workload.UP, Workload.DOWN)
 
@@ -107,13 +124,15 @@ def measure(laboratory: Laboratory, directory: Path, task: Task) -> Sample:
             ),
             Workload.USUAL_WAY: lambda: _execute(dsn, USUAL_WAY.read_bytes()),
             Workload.SCAN: lambda: _scan(dsn),
+            Workload.EVIDENCE_SCAN: lambda: _scan(dsn, _SCAN_OF_EVIDENCE),
+            Workload.EVIDENCE: lambda: _check(anchored(dsn) is Verdict.PASS, workload),
             Workload.VERIFY: lambda: _check(
                 verify(VerifyRequest(dsn=dsn)).verdict is Verdict.PASS, workload
             ),
         }
         if workload is Workload.DOWN_EDITED:
             _execute(dsn, _EDIT.encode())
-        if workload in (Workload.SCAN, Workload.VERIFY):
+        if workload in _READING:
             # Both read: neither is to be the first one who meets these rows.
             _execute(dsn, b"VACUUM (ANALYZE)")
             _scan(dsn)
@@ -139,10 +158,19 @@ def insert_subjects(dsn: Dsn, stock: Stock) -> None:
     _check(inserted >= stock.rows["patients"], Workload.FLOOR)
 
 
-def _scan(dsn: Dsn) -> None:
+def anchored(dsn: Dsn) -> Verdict:
+    """Make evidence of the last turn, signed by a key that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="refactorkit-benchmarks-") as folder:
+        key = keygen(Path(folder) / "key")
+        source = KeySource(path=key.secret, environ={})
+        request = AnchorRequest(dsn=dsn, key=source, out=Path(folder) / "evidence.json")
+        return anchor(request).verdict
+
+
+def _scan(dsn: Dsn, queries: Sequence[LiteralString] = _SCAN) -> None:
     with connected(dsn) as connection:
         connection.execute("SET max_parallel_workers_per_gather = 0")
-        for query in _SCAN:
+        for query in queries:
             connection.execute(query)
 
 

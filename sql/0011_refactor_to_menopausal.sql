@@ -653,6 +653,7 @@ CREATE TABLE IF NOT EXISTS archive.patients_turns (
     active int4multirange NOT NULL,
     counts jsonb NOT NULL DEFAULT '{}'
 );
+ALTER TABLE archive.patients_turns ADD COLUMN IF NOT EXISTS fingerprints jsonb NOT NULL DEFAULT '{}';
 
 -- The pairs: which users row a patients row became ('subject'), or which native is shown as one ('native').
 CREATE TABLE IF NOT EXISTS archive.patients_map (
@@ -1593,10 +1594,26 @@ ALTER TABLE public.assessments
     ALTER COLUMN is_self_reported SET DEFAULT true,
     ALTER COLUMN source SET DEFAULT 'manual'::text;
 
-UPDATE public.assessments AS l
-SET user_id = m.target_id
-FROM archive.patients_map AS m
-WHERE l.user_id = m.source_id AND m.renumbered;
+-- +goose StatementBegin
+DO $writing$
+DECLARE
+    broken text;
+    of_table text;
+    of_column text;
+BEGIN
+    UPDATE public.assessments AS l
+    SET user_id = m.target_id
+    FROM archive.patients_map AS m
+    WHERE l.user_id = m.source_id AND m.renumbered;
+EXCEPTION WHEN integrity_constraint_violation THEN
+    GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME, of_table = TABLE_NAME, of_column = COLUMN_NAME;
+    RAISE EXCEPTION USING ERRCODE = 'RK001',
+        MESSAGE = format('%s refuses: %s of %s does not let a row under its new id in.',
+            '0011 Up', CASE WHEN broken = '' THEN format('NOT NULL of column %I', of_column) ELSE format('constraint %I', broken) END, of_table),
+        HINT = 'Nothing was changed. Look for the rows that break it, and change them or the constraint.';
+END
+$writing$;
+-- +goose StatementEnd
 
 -- With whom each row belonged to: the row itself may be deleted before that person is erased.
 CREATE TABLE IF NOT EXISTS archive.patients_kept_assessments (
@@ -1608,10 +1625,26 @@ CREATE TABLE IF NOT EXISTS archive.patients_kept_assessments (
     notes text,
     PRIMARY KEY (turn, id)
 );
-UPDATE public.assessments AS l
-SET is_self_reported = k.is_self_reported, source = k.source, notes = k.notes
-FROM archive.patients_kept_assessments AS k
-WHERE k.turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND k.id = l.id;
+-- +goose StatementBegin
+DO $writing$
+DECLARE
+    broken text;
+    of_table text;
+    of_column text;
+BEGIN
+    UPDATE public.assessments AS l
+    SET is_self_reported = k.is_self_reported, source = k.source, notes = k.notes
+    FROM archive.patients_kept_assessments AS k
+    WHERE k.turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND k.id = l.id;
+EXCEPTION WHEN integrity_constraint_violation THEN
+    GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME, of_table = TABLE_NAME, of_column = COLUMN_NAME;
+    RAISE EXCEPTION USING ERRCODE = 'RK001',
+        MESSAGE = format('%s refuses: %s of %s does not let a row that gets back what was kept of it in.',
+            '0011 Up', CASE WHEN broken = '' THEN format('NOT NULL of column %I', of_column) ELSE format('constraint %I', broken) END, of_table),
+        HINT = 'Nothing was changed. Look for the rows that break it, and change them or the constraint.';
+END
+$writing$;
+-- +goose StatementEnd
 
 -- Rows of people who were softly deleted: withheld from version 10, given back now.
 CREATE TABLE IF NOT EXISTS archive.patients_withheld_assessments (
@@ -1875,6 +1908,19 @@ BEGIN
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM %s', acl.f,
             CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END);
     END LOOP;
+    UPDATE archive.patients_turns AS turn
+    SET fingerprints = jsonb_build_object(
+        'source', (
+            SELECT jsonb_build_object('rows', f.n, 'xor', f.x)
+            FROM (SELECT count(*), coalesce(bit_xor(m.row_hash), 0) FROM archive.patients_map AS m) AS f (n, x)),
+        'target', (
+            SELECT jsonb_build_object('rows', f.n, 'xor', f.x)
+            FROM (SELECT count(*), coalesce(bit_xor(hash_record_extended(ROW(t.id, t.email, t.password_hash, t.role, t.created_at, t.updated_at, t.is_active, t.last_login_at, t.created_by), 0)), 0)
+                FROM archive.patients_turns AS u
+                CROSS JOIN LATERAL unnest(u.natives) AS r (ids)
+                JOIN public.users AS t ON t.id >= lower(r.ids) AND t.id < upper(r.ids)
+                WHERE u.turn = (SELECT max(turn) FROM archive.patients_turns)) AS f (n, x)))
+    WHERE turn.turn = (SELECT max(turn) FROM archive.patients_turns);
     RAISE NOTICE USING ERRCODE = 'RK000', MESSAGE = format(
         '0011 Up: %s rows of patients became %s subjects, %s of them under a new id; %s natives.',
         sources, subjects, renumbered, natives);
@@ -2592,6 +2638,8 @@ $guards$;
 -- +goose StatementEnd
 -- == This turn, and ids ==
 
+ALTER TABLE archive.patients_turns ADD COLUMN IF NOT EXISTS fingerprints jsonb NOT NULL DEFAULT '{}';
+
 ALTER SEQUENCE public.users_id_seq OWNED BY public.users.id;
 ALTER SEQUENCE archive.patients_id_seq OWNED BY archive.patients.id;
 
@@ -3248,10 +3296,26 @@ ALTER TABLE IF EXISTS public.notification_queue SET SCHEMA archive;
 
 -- == assessments: relinked in one statement, for two would give one person's rows to another ==
 
-UPDATE public.assessments AS l
-SET user_id = m.source_id
-FROM archive.patients_map AS m
-WHERE l.user_id = m.target_id AND m.renumbered;
+-- +goose StatementBegin
+DO $writing$
+DECLARE
+    broken text;
+    of_table text;
+    of_column text;
+BEGIN
+    UPDATE public.assessments AS l
+    SET user_id = m.source_id
+    FROM archive.patients_map AS m
+    WHERE l.user_id = m.target_id AND m.renumbered;
+EXCEPTION WHEN integrity_constraint_violation THEN
+    GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME, of_table = TABLE_NAME, of_column = COLUMN_NAME;
+    RAISE EXCEPTION USING ERRCODE = 'RK001',
+        MESSAGE = format('%s refuses: %s of %s does not let a row under its old id in.',
+            '0011 Down', CASE WHEN broken = '' THEN format('NOT NULL of column %I', of_column) ELSE format('constraint %I', broken) END, of_table),
+        HINT = 'Nothing was changed. Look for the rows that break it, and change them or the constraint.';
+END
+$writing$;
+-- +goose StatementEnd
 
 ALTER TABLE public.assessments
     DROP COLUMN IF EXISTS is_self_reported,
@@ -3382,6 +3446,16 @@ BEGIN
         'kept', (SELECT count(*) FROM archive.patients_kept_users WHERE refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns)),
         'decisions', (SELECT count(*) FROM archive.patients_decisions WHERE turn = (SELECT max(turn) FROM archive.patients_turns)))
     WHERE turn = (SELECT max(turn) FROM archive.patients_turns);
+    UPDATE archive.patients_turns AS turn
+    SET fingerprints = jsonb_build_object(
+        'source', (
+            SELECT jsonb_build_object('rows', f.n, 'xor', f.x)
+            FROM (SELECT count(*), coalesce(bit_xor(m.row_hash), 0) FROM archive.patients_map AS m) AS f (n, x)),
+        'target', (
+            SELECT jsonb_build_object('rows', f.n, 'xor', f.x)
+            FROM (SELECT count(*), coalesce(bit_xor(hash_record_extended(ROW(t.id, t.email, t.password_hash, t.role, t.created_at, t.updated_at, t.is_active, t.last_login_at, t.created_by), 0)), 0)
+                FROM public.users AS t) AS f (n, x)))
+    WHERE turn.turn = (SELECT max(turn) FROM archive.patients_turns);
     RAISE NOTICE USING ERRCODE = 'RK000', MESSAGE = format(
         '0011 Down: %s rows of patients are back; %s rows are withheld because they were deleted, %s rows of users are kept for the next Up.',
         sources,

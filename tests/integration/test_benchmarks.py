@@ -91,6 +91,8 @@ def test_a_run_from_nothing_prints_and_keeps_one_document_with_every_figure(tmp_
         "growth_of_up": 2.2,
         "growth_of_down": 2.2,
         "client_memory": 200.0,
+        "evidence_to_scan": 1.5,
+        "evidence_memory": 200.0,
     }
     assert all((each["verdict"] == "reported") is (each["at_most"] is None)
                for each in found["figures"])  # fmt: skip
@@ -105,6 +107,7 @@ def test_a_run_from_nothing_prints_and_keeps_one_document_with_every_figure(tmp_
         assert all(set(each) == {"line", "text", "seconds", "cpu_seconds", "wal_bytes"}
                    for each in costs["slowest"])  # fmt: skip
         assert found["client_peak_bytes"][direction] > 10 * MB
+    assert found["evidence_peak_bytes"] > 10 * MB
     assert found["archive_bytes"]["up"]["patients"] > 0
     assert "patients" not in found["archive_bytes"]["down"]
     assert found["machine"]["settings"]["fsync"] == "on"
@@ -248,6 +251,7 @@ def made_up(seconds: dict[tuple[Workload, int], Sequence[float]]) -> Results:
         scanned_rows=1000,
         footprint=Footprint(
             peak_bytes={Direction.UP: 80 * MB, Direction.DOWN: 90 * MB},
+            evidence_peak_bytes=90 * MB,
             archive_bytes={Direction.UP: {}, Direction.DOWN: {"patients_map": 3 * MB}},
         ),
         statements={Direction.UP: [], Direction.DOWN: []},
@@ -265,6 +269,7 @@ def figure(results: Results, name: str) -> Figure:
         ("down_to_up", Workload.DOWN, N, 1.0, 1.01),
         ("growth_of_up", Workload.UP, N, 2.2, 2.21),
         ("growth_of_down", Workload.DOWN, N, 2.2, 2.21),
+        ("evidence_to_scan", Workload.EVIDENCE, N, 1.5, 1.51),
     ],
 )
 def test_a_median_above_its_bar_is_a_miss(

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from refactorkit import __version__
 from refactorkit.cli import (
     archive,
+    audit,
     compile_mapping,
     cutover,
     drill,
@@ -212,6 +213,7 @@ _GROUPS: Final[tuple[Callable[[typer.Typer], None], ...]] = (
     drill.register,
     compile_mapping.register,
     archive.register,
+    audit.register,
 )
 for _register in _GROUPS:
     _register(app)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import structlog
 
 from refactorkit import __version__
@@ -119,16 +118,12 @@ def _head(connection: Connection, request: ExportRequest, snapshot: str) -> dict
         if turn.mapping
         for table in moved_tables(turn.mapping, turn.direction)
     }
-    try:
+    with server_errors.explained(doing="Reading the version table", state=NOTHING_CHANGED):
         found = history.find(connection, TableName.parse(request.table))
         # The version table may lie anywhere in the user's search_path; here that is pg_catalog.
         if not found.exists:
             found = history.find(connection, TableName(schema="public", name=found.name))
         version = history.read(connection, found).current
-    except psycopg.Error as error:
-        raise server_errors.explain(
-            error, doing="Reading the version table", state=NOTHING_CHANGED
-        ) from None
     latest = max((turn.at for turn in turns), default=None)
     retention = archive_catalog.retention(connection, latest) if latest else None
     return {

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-import psycopg
 import structlog
 
 from refactorkit.commands.verdict import Verdict
@@ -202,11 +201,7 @@ def _off(
 def _try(connection: Connection, step: Step, do: Callable[[], None], skip: frozenset[Step]) -> Done:
     if step in skip:
         return Done(step=step, outcome="skipped")
-    try:
-        with connection.transaction():
-            do()
-    except psycopg.Error as error:
-        if error.sqlstate not in _RIGHTS:
-            raise
-        return Done(step=step, outcome="refused", reason=server_errors.facts(error))
+    reason = server_errors.attempt(connection, do, sqlstates=_RIGHTS)
+    if reason is not None:
+        return Done(step=step, outcome="refused", reason=reason)
     return Done(step=step, outcome="done")

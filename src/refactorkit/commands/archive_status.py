@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-import psycopg
 import structlog
 
 from refactorkit.commands.verdict import Verdict
@@ -101,14 +100,13 @@ def archive_status(dsn: Dsn) -> ArchiveStatus:
         RefusedError: there is no archive here.
         FailedError: the server refused or was lost.
     """
-    with connected(dsn) as connection:
-        try:
-            with snapshot(connection):
-                status = _look(connection, dsn)
-        except psycopg.Error as error:
-            raise server_errors.explain(
-                error, doing=f"Looking at the archive of {dsn.describe()}", state=NOTHING_CHANGED
-            ) from None
+    doing = f"Looking at the archive of {dsn.describe()}"
+    with (
+        connected(dsn) as connection,
+        server_errors.explained(doing=doing, state=NOTHING_CHANGED),
+        snapshot(connection),
+    ):
+        status = _look(connection, dsn)
     _log.info("archive.looked_at", verdict=status.verdict.value, count=len(status.tables))
     return status
 

@@ -13,6 +13,7 @@ import jinja2
 from refactorkit.mapping import codecs
 from refactorkit.mapping.erasure import erased_again
 from refactorkit.mapping.expressions import Expressions
+from refactorkit.mapping.fingerprints import target_side
 from refactorkit.mapping.guards import down_guards, up_guards
 from refactorkit.mapping.model import Columns, Definition, Dependant, Mapping
 from refactorkit.mapping.sql import identifier, literal
@@ -72,6 +73,7 @@ def environment(mapping: Mapping, *, collecting: str = "") -> jinja2.Environment
             which then refuse nothing and leave what they would refuse in a setting.
     """
     expressions = Expressions(mapping)
+    last_turn = f"(SELECT max(turn) FROM archive.{mapping.name}_turns)"
     id_type = mapping.source.columns[mapping.source.key].type
     id_range, id_multirange, id_limit = _INTEGERS[id_type]
     made = jinja2.Environment(
@@ -119,6 +121,8 @@ def environment(mapping: Mapping, *, collecting: str = "") -> jinja2.Environment
         "collecting": collecting,
         "guard_source": GUARD_SOURCE,
         "guard_hash": hashlib.sha256(GUARD_SOURCE.encode()).hexdigest(),
+        "up_target_side": target_side(mapping, Direction.UP, last_turn),
+        "down_target_side": target_side(mapping, Direction.DOWN, last_turn),
     }
     made.globals |= {
         name: getattr(expressions, name) for name in dir(expressions) if not name.startswith("_")

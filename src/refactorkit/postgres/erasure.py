@@ -16,7 +16,7 @@ from refactorkit.errors import NOTHING_CHANGED, BusyError, FailedError, RefusedE
 from refactorkit.mapping import erasure, erasure_others
 from refactorkit.mapping.model import Mapping
 from refactorkit.migrations.model import Direction
-from refactorkit.postgres import erasure_guards
+from refactorkit.postgres import erasure_guards, salts
 from refactorkit.postgres.archive_writes import let_by
 from refactorkit.postgres.connection import Connection, fetch_value
 from refactorkit.postgres.erasure_places import Found, found_places
@@ -221,6 +221,13 @@ class _Work:
             keys=keys,
         )
         if authority is not None and (done.rows or not self._before):
+            for pair in _buried(self._person):
+                salts.forget(
+                    self._connection,
+                    self._mapping.name,
+                    source_id=pair.source_id,
+                    target_id=pair.target_id,
+                )
             self._bury(done, authority)
             self._refuse_leftovers()
         switch_back(self._connection, quiet)

@@ -6,8 +6,8 @@ Codes: PostgreSQL manual, appendix A.
 """
 
 import contextlib
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, Final
 
 import psycopg
 
@@ -93,6 +93,35 @@ def explained(*, doing: str, state: str) -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise explain(error, doing=doing, state=state) from error
+
+
+def is_lost_connection(error: RefactorkitError) -> bool:
+    """Tell whether an error that ``explained`` raised is of a connection that was lost."""
+    cause = error.__cause__
+    return isinstance(cause, psycopg.OperationalError) and cause.sqlstate is None
+
+
+def attempt(
+    connection: psycopg.Connection[Any], do: Callable[[], None], *, sqlstates: Collection[str]
+) -> str | None:
+    """Do something in a transaction of its own; return why not, None where it was done.
+
+    Args:
+        connection: in a transaction or not.
+        do: sends its statements on the connection.
+        sqlstates: of the errors that are a no; any other is raised.
+
+    Raises:
+        psycopg.Error: the server said something else.
+    """
+    try:
+        with connection.transaction():
+            do()
+    except psycopg.Error as error:
+        if error.sqlstate not in sqlstates:
+            raise
+        return facts(error)
+    return None
 
 
 def facts(error: psycopg.Error) -> str:

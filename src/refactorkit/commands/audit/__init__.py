@@ -1,0 +1,1 @@
+"""Evidence: made, signed again, verified, and opened for one person."""
