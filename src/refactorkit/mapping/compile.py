@@ -14,6 +14,7 @@ from refactorkit.mapping.expressions import Expressions
 from refactorkit.mapping.guards import down_guards, up_guards
 from refactorkit.mapping.model import Columns, Definition, Dependant, Mapping
 from refactorkit.mapping.sql import identifier, literal
+from refactorkit.mapping.staging import staging
 
 _INTEGERS = {
     "integer": ("int4range", "int4multirange", 2**31 - 1),
@@ -60,6 +61,9 @@ def environment(mapping: Mapping) -> jinja2.Environment:
         "rights": mapping.native.rights,
         "up": up_guards(mapping),
         "down": down_guards(mapping),
+        "stage": staging(mapping),
+        # A statement with this condition does nothing where `cutover --online` has staged the rows.
+        "plain": "current_setting('refactorkit.staged') = ''",
         "functions": codecs.functions(mapping),
         "forward": lambda column, target, alias: codecs.forward(mapping, column, target, alias),
         "back": lambda column, alias: codecs.back(mapping, column, alias),
