@@ -6,7 +6,7 @@ implicit transaction. Whatever stops a run, its error says at which version the 
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -41,6 +41,7 @@ class Runner:
         table: VersionTable,
         version: int,
         limits: LockLimits,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare a run.
 
@@ -50,7 +51,9 @@ class Runner:
             table: the version table; it is made when the first step needs it.
             version: the version that the table says the database is at.
             limits: for table locks.
+            between: is called after each pause between two attempts.
         """
+        self._between = between
         self._dsn = dsn
         self._connection = connection
         self._table = table
@@ -132,6 +135,7 @@ class Runner:
                 )
                 with self._failing():
                     time.sleep(pause)
+                    self._between()
                 attempt += 1
             else:
                 return attempt
