@@ -18,6 +18,7 @@ from refactorkit.cli import (
     embedded_server,
     logging,
     migrate,
+    online,
     render,
     seed,
     verify,
@@ -197,6 +198,7 @@ _GROUPS: Final[tuple[Callable[[typer.Typer], None], ...]] = (
     verify.register,
     drill.register,
     compile_mapping.register,
+    online.register,
 )
 for _register in _GROUPS:
     _register(app)

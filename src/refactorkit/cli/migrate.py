@@ -89,10 +89,10 @@ def up(
     options = settings(ctx)
     result = going_up.up(
         going_up.UpRequest(
-            chain=_chain(options),
+            chain=chain_of(options),
             to=to,
             allow_missing=allow_missing,
-            accept=_names(accept or []),
+            accept=names(accept or []),
             dry_run=dry_run,
             limits=_limits(lock_wait, lock_timeout_ms, retries),
         )
@@ -130,7 +130,7 @@ def down(
     options = settings(ctx)
     result = going_down.down(
         going_down.DownRequest(
-            chain=_chain(options),
+            chain=chain_of(options),
             to=to,
             custodian=custodian,
             keep_logins=keep_logins,
@@ -154,7 +154,7 @@ def redo(
     options = settings(ctx)
     result = redoing.redo(
         redoing.RedoRequest(
-            chain=_chain(options),
+            chain=chain_of(options),
             dry_run=dry_run,
             limits=_limits(lock_wait, lock_timeout_ms, retries),
         )
@@ -174,7 +174,7 @@ def status(
 ) -> None:
     """Show which files are applied, pending, edited or gone."""
     options = settings(ctx)
-    result = asking.status(_chain(options))
+    result = asking.status(chain_of(options))
     document = view.status_document(result)
     if check:
         document = {"verdict": result.verdict, **document}
@@ -247,7 +247,8 @@ def validate(
     _exit_by(result.verdict)
 
 
-def _chain(options: Settings) -> Chain:
+def chain_of(options: Settings) -> Chain:
+    """Return files and database of this call."""
     return Chain(
         dsn=require_dsn(options),
         directory=options.directory,
@@ -263,7 +264,7 @@ def _limits(lock_wait: float, lock_timeout_ms: int | None, retries: int) -> Limi
     )
 
 
-def _names(accept: list[str]) -> tuple[str, ...]:
+def names(accept: list[str]) -> tuple[str, ...]:
     """Take ``--accept a --accept b,c`` as three names."""
     return tuple(name.strip() for each in accept for name in each.split(",") if name.strip())
 
