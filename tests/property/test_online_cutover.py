@@ -90,6 +90,7 @@ def test_every_write_of_version_10_is_in_version_11_once_whatever_the_moment(
         fill(live, placed)
         fill(plain, placed)
         schema, old = catalog(url), pg_dump(url, schema_only=True)
+        used = highest_used(one)
         left = list(schedule)
         watched: list[str] = []
 
@@ -129,6 +130,7 @@ def test_every_write_of_version_10_is_in_version_11_once_whatever_the_moment(
         plain.turn("up")
         assert version_11(one) == version_11(two)
         assert renumbered_links(one) == []
+        assert all(key > used for key in kept_ids(one))
         assert catalog(url) == catalog(other)
         live.turn("down")
         assert version_10(one) == ten
@@ -142,3 +144,21 @@ def catalog(url: str) -> str:
     """Everything but rows; which files ran, and which ids an abort left free, is no part of it."""
     beside = ("archive.migration_checksums", "archive.patients_free")
     return pg_dump(url, schema_only=True, exclude_schemas=(), exclude_tables=beside)
+
+
+def highest_used(connection: psycopg.Connection) -> int:
+    """Return the highest id that a user has or had."""
+    query = """
+        SELECT greatest((SELECT max(id) FROM public.users),
+            (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END
+            FROM public.users_id_seq))
+    """
+    found = connection.execute(query).fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+def kept_ids(connection: psycopg.Connection) -> list[int]:
+    """Return the ids that subjects have from their patients."""
+    query = "SELECT source_id FROM archive.patients_map WHERE NOT renumbered"
+    return [row[0] for row in connection.execute(query)]
