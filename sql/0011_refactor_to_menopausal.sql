@@ -25,6 +25,17 @@ SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 DO $locks$
 DECLARE
     missing text;
+    wanted text[] := ARRAY[
+        'public.users IN ACCESS EXCLUSIVE MODE',
+        'public.patients IN ACCESS EXCLUSIVE MODE',
+        'public.assessments IN ACCESS EXCLUSIVE MODE',
+        'public.refresh_tokens IN ACCESS EXCLUSIVE MODE',
+        'public.user_clinics IN ACCESS EXCLUSIVE MODE'
+    ];
+    failed text;
+    limit_ms numeric;
+    began timestamp with time zone;
+    locked_at timestamp with time zone;
 BEGIN
     -- Names in this file mean what they say, whatever the session's path; put back at the end.
     PERFORM pg_catalog.set_config('refactorkit.search_path', pg_catalog.current_setting('search_path'), true);
@@ -50,13 +61,32 @@ BEGIN
             MESSAGE = format('%s is not there: this database is not at version 10', missing),
             HINT = 'Nothing was changed. Look at the version table: is this the database that you mean?';
     END IF;
-    LOCK TABLE
-        public.users,
-        public.patients,
-        public.assessments,
-        public.refresh_tokens,
-        public.user_clinics
-    IN ACCESS EXCLUSIVE MODE;
+    -- All locks together are waited for as long as lock_timeout says. Who holds one of these tables and wants
+    -- another one must not wait for us while we wait for them: then all are let go, and theirs comes first
+    -- (before the server finds a deadlock, and ends one of us, after a second).
+    limit_ms := (SELECT setting::numeric FROM pg_settings WHERE name = 'lock_timeout');
+    began := clock_timestamp();
+    LOOP
+        BEGIN
+            FOREACH failed IN ARRAY wanted LOOP
+                PERFORM set_config('lock_timeout', greatest(1, least(
+                    limit_ms - round(extract(epoch FROM clock_timestamp() - began) * 1000),
+                    CASE WHEN failed <> wanted[1] THEN greatest(20, least(400, round(limit_ms / 5))) END))::text, true);
+                EXECUTE 'LOCK TABLE ' || failed;
+                IF failed = wanted[1] THEN
+                    locked_at := clock_timestamp();
+                END IF;
+            END LOOP;
+            EXIT;
+        EXCEPTION WHEN lock_not_available THEN
+            IF clock_timestamp() - began >= limit_ms * interval '1 ms' THEN
+                RAISE;
+            END IF;
+            wanted := ARRAY[failed] || array_remove(wanted, failed);
+        END;
+    END LOOP;
+    PERFORM set_config('lock_timeout', limit_ms::text, true);
+    PERFORM set_config('refactorkit.locked_at', locked_at::text, false);
     -- The archive's guards, where it has some, let by who says so: this transaction, and no other.
     PERFORM set_config('refactorkit.archive_writer', pg_current_xact_id()::text, true);
 END
@@ -109,11 +139,75 @@ DECLARE
         WHERE n.nspname = 'archive' AND o.rolname LIKE '%\_owner' AND NOT o.rolcanlogin AND NOT r.rolcanlogin AND NOT r.rolsuper
     ) END;
     refusals text[] := '{}';
+    staged boolean;
     found bigint;
     reach numeric;
     listed text;
     again text;
 BEGIN
+-- What `cutover --online` staged before may be there already: that, to the letter, and nothing else.
+    PERFORM set_config('refactorkit.staged', '', true);
+    staged := EXISTS (
+        SELECT FROM pg_class AS c JOIN pg_namespace AS a ON a.oid = c.relnamespace
+        WHERE a.nspname = 'archive' AND c.relname = 'patients_stage' AND c.relkind = 'r' AND c.relowner = me);
+    IF staged THEN
+        -- 'ready': all but the rows that were written last is done; 'partly': more is left to be done here.
+        -- '': it has only begun, and all is.
+        PERFORM set_config('refactorkit.staged', coalesce((
+            SELECT CASE WHEN NOT g.is_expanded THEN '' WHEN g.walked AND g.is_ready AND g.natives IS NOT NULL THEN 'ready' ELSE 'partly' END
+            FROM archive.patients_stage AS g), 'partly'), true);
+        PERFORM set_config('refactorkit.staging', 'on', true);
+        -- Compiling a plan that does nothing would cost more than everything else under this lock.
+        PERFORM set_config('jit', 'off', true);
+        IF NOT EXISTS (SELECT FROM archive.patients_stage WHERE mapping_hash = 'dac028c4d1d9b89556e9db3503861fa9129a189dc9c22bff883ad6c0f50cf8f8') THEN
+            refusals := refusals || 'what is staged was made with another mapping (take it away: cutover --abort)'::text;
+        END IF;
+        refusals := refusals || ARRAY(
+            SELECT DISTINCT format('%s of public.users is not as it was staged', split_part(line, ':', 1))
+            FROM (
+                SELECT unnest(g.made) AS line FROM archive.patients_stage AS g
+            ) AS x
+            FULL JOIN (SELECT format('column %s: %s', a.attname, concat_ws(' ', format_type(a.atttypid, a.atttypmod),
+                    CASE WHEN a.attnotnull THEN 'NOT NULL' END, 'DEFAULT ' || pg_get_expr(d.adbin, d.adrelid))) AS line
+                FROM pg_attribute AS a
+                LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+                WHERE a.attrelid = 'public.users'::regclass AND NOT a.attisdropped
+                    AND a.attname = ANY (ARRAY['first_name', 'last_name', 'date_of_birth', 'phone', 'address', 'menopause_status', 'menopause_type', 'years_menopause', 'hypertension', 'heart_disease', 'family_history_diabetes', 'smoking_status', 'consent_personal_data', 'consent_research_participation', 'consent_email_updates', 'consent_analytics', 'consent_updated_at', 'assessment_frequency_months', 'reminder_email', 'last_assessment_reminder_sent', 'onboarding_completed', 'account_status', 'deleted_at', 'is_admin', 'bmi', 'bp_systolic', 'bp_diastolic', 'activity', 'phys_activity', 'chol', 'ldl', 'hdl', 'triglycerides']::name[])
+                UNION ALL
+                SELECT format('constraint %s: %s', c.conname, replace(pg_get_constraintdef(c.oid), ' NOT VALID', ''))
+                FROM pg_constraint AS c
+                WHERE c.conrelid = 'public.users'::regclass
+                    AND c.conname = ANY (ARRAY['users_account_status_check', 'users_assessment_frequency_months_check', 'users_heart_disease_check', 'users_hypertension_check', 'users_menopause_status_check', 'users_menopause_type_check', 'users_smoking_status_check', 'users_years_menopause_check']::name[])) AS y USING (line)
+            WHERE y.line IS NULL OR x.line IS NULL
+            ORDER BY 1
+        );
+        refusals := refusals || ARRAY(
+            SELECT format('trigger %s on %s is not as it was staged: what was written meanwhile may have been missed (take away what is staged: cutover --abort)',
+                e.name, e.t)
+            FROM (VALUES
+                ('public.patients', 'patients_stage_capture', 'archive.patients_stage_capture_source'),
+                ('public.patients', 'patients_stage_truncate', 'archive.patients_stage_capture_source'),
+                ('public.users', 'patients_stage_capture', 'archive.patients_stage_capture_target'),
+                ('public.users', 'patients_stage_truncate', 'archive.patients_stage_capture_target'),
+                ('public.users', 'patients_stage_shield', 'archive.patients_stage_shield'),
+                ('public.patients', 'patients_stage_hold', 'archive.patients_stage_shield'),
+                ('public.users', 'patients_stage_hold', 'archive.patients_stage_shield'),
+                ('public.refresh_tokens', 'patients_stage_refer', 'archive.patients_stage_refer_1'),
+                ('public.user_clinics', 'patients_stage_refer', 'archive.patients_stage_refer_2')
+            ) AS e (t, name, f)
+            WHERE current_setting('refactorkit.staged') <> '' AND NOT EXISTS (
+                SELECT FROM pg_trigger AS t
+                WHERE t.tgrelid = to_regclass(e.t) AND t.tgname = e.name AND t.tgenabled = 'A'
+                    AND t.tgfoid = to_regproc(e.f))
+            ORDER BY 1
+        );
+        IF to_regclass('archive.patients_turns') IS NULL THEN
+            refusals := refusals || 'archive.patients_turns is gone'::text;
+        ELSIF EXISTS (SELECT FROM archive.patients_turns) THEN
+            refusals := refusals || 'something is staged, and archive.patients_turns says that Up ran before'::text;
+        END IF;
+    END IF;
+
     -- The columns are as the mapping knows them. A column that someone added is carried along; it must
     -- be able to be empty where rows are made.
     refusals := refusals || ARRAY(
@@ -247,7 +341,7 @@ BEGIN
         FROM known
         LEFT JOIN pg_constraint AS c
             ON c.contype = 'f' AND c.conrelid = known.t AND c.conname = known.name
-        WHERE c.oid IS NULL OR pg_get_constraintdef(c.oid) <> known.def OR NOT c.convalidated
+        WHERE c.oid IS NULL OR pg_get_constraintdef(c.oid) <> known.def OR (NOT c.convalidated)
             OR obj_description(c.oid, 'pg_constraint') IS NOT NULL
             OR EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgconstraint = c.oid AND t.tgenabled <> 'O')
         ORDER BY 1
@@ -335,7 +429,8 @@ BEGIN
         SELECT format('%s has %s attribute numbers left of 1600, and 100 are wanted: rebuild it first (pg_dump, pg_restore)',
             c.oid::regclass, 1600 - c.relnatts)
         FROM pg_class AS c
-        WHERE c.oid = ANY (ARRAY['public.users', 'public.assessments']::regclass[]) AND 1600 - c.relnatts < 100
+        WHERE c.oid = ANY (ARRAY['public.users', 'public.assessments']::regclass[])
+            AND 1600 - c.relnatts < CASE WHEN staged THEN 67 ELSE 100 END
         ORDER BY 1
     );
 
@@ -356,6 +451,14 @@ BEGIN
             'public.idx_notification_queue_user'
         ]) AS e
         WHERE to_regclass(e) IS NOT NULL
+            AND NOT (staged AND EXISTS (
+                SELECT FROM (VALUES
+                    ('public.idx_users_account_status', 'CREATE INDEX idx_users_account_status ON public.users USING btree (account_status)'),
+                    ('public.idx_users_assessment_reminder', 'CREATE INDEX idx_users_assessment_reminder ON public.users USING btree (reminder_email, last_assessment_reminder_sent)'),
+                    ('public.idx_users_consent_research', 'CREATE INDEX idx_users_consent_research ON public.users USING btree (consent_research_participation)'),
+                    ('public.idx_users_menopause_status', 'CREATE INDEX idx_users_menopause_status ON public.users USING btree (menopause_status)')
+                ) AS i (name, def)
+                WHERE i.name = e AND i.def = pg_get_indexdef(to_regclass(e))))
         ORDER BY 1
     );
     refusals := refusals || ARRAY(
@@ -400,12 +503,14 @@ BEGIN
             ('public.assessments'::regclass, 'source'),
             ('public.assessments'::regclass, 'notes')
         ) AS e (t, c) ON a.attrelid = e.t AND a.attname = e.c AND NOT a.attisdropped
+        WHERE NOT (staged AND a.attrelid = 'public.users'::regclass)
         ORDER BY 1
     );
     refusals := refusals || ARRAY(
         SELECT format('constraint %I of %s is there already', c.conname, c.conrelid::regclass)
         FROM pg_constraint AS c
         WHERE c.conrelid = ANY (touched) AND c.conname = ANY (ARRAY['users_account_status_check', 'users_assessment_frequency_months_check', 'users_heart_disease_check', 'users_hypertension_check', 'users_menopause_status_check', 'users_menopause_type_check', 'users_smoking_status_check', 'users_years_menopause_check', 'assessments_user_id_fkey']::name[])
+            AND NOT (staged AND c.conrelid = 'public.users'::regclass)
         ORDER BY 1
     );
     -- The profiles move into users: nobody may read, make, change or delete them there who could not before.
@@ -469,7 +574,7 @@ BEGIN
             UNION ALL
             SELECT format('%s is there, and is not a table of this refactor', c.oid::regclass)
             FROM pg_class AS c
-            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges')]::oid[])
+            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges'), to_regclass('archive.patients_stage'), to_regclass('archive.patients_stage_captured'), to_regclass('archive.patients_free')]::oid[])
                 AND (c.relkind <> 'r' OR c.relrowsecurity OR c.relhasrules OR EXISTS (
                     SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent)))
             UNION ALL
@@ -482,59 +587,73 @@ BEGIN
                         WHERE p.oid = t.tgfoid AND p.oid = to_regprocedure('archive.patients_guard()')
                             AND NOT p.prosecdef AND p.proconfig = ARRAY['search_path=pg_catalog, pg_temp']
                             AND encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') = 'f5b0f3daaad0867d84fa5739e02496fc06244cd215b37b0477c9ce18cdef1212'))
-                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges')]::oid[])
+                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges'), to_regclass('archive.patients_stage'), to_regclass('archive.patients_stage_captured'), to_regclass('archive.patients_free')]::oid[])
         );
     END IF;
 
-    -- Data is looked at once the tables are known to be what they should be.
+-- Data is looked at once the tables are known to be what they should be.
     IF cardinality(refusals) = 0 THEN
-        SELECT count(*), string_agg(x.id::text, ', ' ORDER BY x.id) FILTER (WHERE x.n <= 10) INTO found, listed
-        FROM (
-            SELECT s.id AS id, row_number() OVER (ORDER BY s.id) AS n
-            FROM public.patients AS s
-            LEFT JOIN public.users AS t ON t.id = s.user_id
-            WHERE t.id IS NULL AND s.user_id IS NOT NULL
-        ) AS x;
-        IF found > 0 THEN
-            refusals := refusals || format('%s of public.patients name a user_id that is not in public.users: id %s%s',
-                found, listed, CASE WHEN found > 10 THEN ', ...' ELSE '' END);
-        END IF;
-        -- Few users, if any, hold something like it: only these are compared.
-        SELECT count(*), string_agg(x.id::text, ', ' ORDER BY x.id) FILTER (WHERE x.n <= 10) INTO found, listed
-        FROM (
-            SELECT t.id AS id, row_number() OVER (ORDER BY t.id) AS n
-            FROM public.users AS t
-            WHERE starts_with(t.email, 'patient-')
-                AND EXISTS (
-                    SELECT FROM public.patients AS s
-                    WHERE t.email = 'patient-' || s.id || '@unclaimed.invalid')
-        ) AS x;
-        IF found > 0 THEN
-            refusals := refusals || format('%s rows of public.users already hold the email that a subject is to have: id %s%s',
-                found, listed, CASE WHEN found > 10 THEN ', ...' ELSE '' END);
+        -- Rows that are staged were looked at then, and those that were written since are looked at below.
+        IF current_setting('refactorkit.staged') = '' THEN
+            SELECT count(*), string_agg(x.id::text, ', ' ORDER BY x.id) FILTER (WHERE x.n <= 10) INTO found, listed
+            FROM (
+                SELECT s.id AS id, row_number() OVER (ORDER BY s.id) AS n
+                FROM public.patients AS s
+                LEFT JOIN public.users AS t ON t.id = s.user_id
+                WHERE t.id IS NULL AND s.user_id IS NOT NULL
+            ) AS x;
+            IF found > 0 THEN
+                refusals := refusals || format('%s of public.patients name a user_id that is not in public.users: id %s%s',
+                    found, listed, CASE WHEN found > 10 THEN ', ...' ELSE '' END);
+            END IF;
+            -- Few users, if any, hold something like it: only these are compared.
+            SELECT count(*), string_agg(x.id::text, ', ' ORDER BY x.id) FILTER (WHERE x.n <= 10) INTO found, listed
+            FROM (
+                SELECT t.id AS id, row_number() OVER (ORDER BY t.id) AS n
+                FROM public.users AS t
+                WHERE starts_with(t.email, 'patient-')
+                    AND EXISTS (
+                        SELECT FROM public.patients AS s
+                        WHERE t.email = 'patient-' || s.id || '@unclaimed.invalid')
+            ) AS x;
+            IF found > 0 THEN
+                refusals := refusals || format('%s rows of public.users already hold the email that a subject is to have: id %s%s',
+                    found, listed, CASE WHEN found > 10 THEN ', ...' ELSE '' END);
+            END IF;
         END IF;
         -- Every id that is in use or was, and those that are yet to be given, must fit the type.
         SELECT greatest(
                 (SELECT last_value FROM public.users_id_seq), (SELECT last_value FROM public.patients_id_seq),
                 (SELECT max(id) FROM public.users), (SELECT max(id) FROM public.patients))::numeric
-            + (SELECT count(*) FROM public.patients AS s
+            + CASE WHEN NOT current_setting('refactorkit.staged') = '' THEN 0 ELSE (SELECT count(*) FROM public.patients AS s
                 WHERE s.id <= greatest((SELECT last_value FROM public.users_id_seq),
-                    (SELECT max(id) FROM public.users)))
+                    (SELECT max(id) FROM public.users))) END
         INTO reach;
+        IF NOT current_setting('refactorkit.staged') = '' THEN -- those that have their id need no other
+            SELECT reach + count(*) INTO reach FROM archive.patients_stage_captured;
+            IF current_setting('refactorkit.staged') = 'partly' THEN
+                SELECT reach + count(*) INTO reach
+                FROM public.patients AS s
+                CROSS JOIN archive.patients_stage AS g
+                WHERE NOT s.id <@ g.free
+                    AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.source_id = s.id);
+            END IF;
+        END IF;
         IF reach >= 2147483647 - 1000 THEN
             refusals := refusals || format('ids would reach %s, and integer ends at 2147483647 (1000 are kept free)', reach);
         END IF;
-        IF to_regclass('archive.patients_turns') IS NULL THEN
+        IF staged OR to_regclass('archive.patients_turns') IS NULL THEN
             refusals := refusals || ARRAY(
                 SELECT format('%s is there already', t)
                 FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_tombstones', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.patients_holds', 'archive.patients_purges', 'archive.notification_queue']) AS t
                 WHERE to_regclass(t) IS NOT NULL
+                    AND NOT (staged AND t = ANY (ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_tombstones', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_holds', 'archive.patients_purges']))
                 ORDER BY 1
             );
         ELSE
             -- What Down kept must still be there, and of the structure that this file knows.
             SELECT string_agg(t, ', ') INTO listed
-            FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_tombstones', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.notification_queue']) AS t
+            FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_tombstones', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.patients_holds', 'archive.patients_purges', 'archive.notification_queue']) AS t
             WHERE to_regclass(t) IS NULL;
             IF listed IS NOT NULL THEN
                 refusals := refusals || format('%s is gone: what was kept there could not be given back', listed);
@@ -1051,6 +1170,7 @@ CROSS JOIN (
         JOIN archive.patients_turns AS down ON down.turn = b.turn
         WHERE b.turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND NOT b.is_active AND NOT b.target_id <@ down.natives
     ) AS made ON made.target_id = t.id
+    WHERE current_setting('refactorkit.staged') = ''
 ) AS natives;
 
 -- RESTART gives each sequence a new place that a rollback takes away again: setval alone would outlive it.
@@ -1078,6 +1198,48 @@ BEGIN
     END LOOP;
 END
 $guard$;
+-- +goose StatementEnd
+-- +goose StatementBegin
+DO $staged$
+BEGIN
+    IF current_setting('refactorkit.staged') = '' THEN
+        RETURN;
+    END IF;
+    DROP TRIGGER IF EXISTS patients_stage_capture ON public.patients;
+    DROP TRIGGER IF EXISTS patients_stage_truncate ON public.patients;
+    DROP TRIGGER IF EXISTS patients_stage_capture ON public.users;
+    DROP TRIGGER IF EXISTS patients_stage_truncate ON public.users;
+    DROP TRIGGER IF EXISTS patients_stage_shield ON public.users;
+    DROP TRIGGER IF EXISTS patients_stage_hold ON public.patients;
+    DROP TRIGGER IF EXISTS patients_stage_hold ON public.users;
+    DROP TRIGGER IF EXISTS patients_stage_refer ON public.refresh_tokens;
+    DROP TRIGGER IF EXISTS patients_stage_refer ON public.user_clinics;
+    -- An index that nobody finished building is none.
+    IF EXISTS (SELECT FROM pg_index AS x WHERE x.indexrelid = to_regclass('public.idx_users_account_status') AND NOT x.indisvalid) THEN
+        DROP INDEX public.idx_users_account_status;
+    END IF;
+    -- An index that nobody finished building is none.
+    IF EXISTS (SELECT FROM pg_index AS x WHERE x.indexrelid = to_regclass('public.idx_users_assessment_reminder') AND NOT x.indisvalid) THEN
+        DROP INDEX public.idx_users_assessment_reminder;
+    END IF;
+    -- An index that nobody finished building is none.
+    IF EXISTS (SELECT FROM pg_index AS x WHERE x.indexrelid = to_regclass('public.idx_users_consent_research') AND NOT x.indisvalid) THEN
+        DROP INDEX public.idx_users_consent_research;
+    END IF;
+    -- An index that nobody finished building is none.
+    IF EXISTS (SELECT FROM pg_index AS x WHERE x.indexrelid = to_regclass('public.idx_users_menopause_status') AND NOT x.indisvalid) THEN
+        DROP INDEX public.idx_users_menopause_status;
+    END IF;
+    ALTER TABLE public.users VALIDATE CONSTRAINT users_account_status_check;
+    ALTER TABLE public.users VALIDATE CONSTRAINT users_assessment_frequency_months_check;
+    ALTER TABLE public.users VALIDATE CONSTRAINT users_heart_disease_check;
+    ALTER TABLE public.users VALIDATE CONSTRAINT users_hypertension_check;
+    ALTER TABLE public.users VALIDATE CONSTRAINT users_menopause_status_check;
+    ALTER TABLE public.users VALIDATE CONSTRAINT users_menopause_type_check;
+    ALTER TABLE public.users VALIDATE CONSTRAINT users_smoking_status_check;
+    ALTER TABLE public.users VALIDATE CONSTRAINT users_years_menopause_check;
+END
+$staged$;
 -- +goose StatementEnd
 
 -- Triggers stay quiet while we write: each is switched off, and comes back in the state that it had.
@@ -1148,17 +1310,26 @@ ALTER TABLE public.users
     ALTER COLUMN consent_personal_data SET DEFAULT true,
     ALTER COLUMN consent_analytics SET DEFAULT true,
     ALTER COLUMN consent_updated_at SET DEFAULT now(),
-    ALTER COLUMN role SET DEFAULT 'member'::text,
-    ADD CONSTRAINT users_account_status_check CHECK (account_status IN ('active', 'deleted')),
-    ADD CONSTRAINT users_assessment_frequency_months_check CHECK (assessment_frequency_months >= 1 AND assessment_frequency_months <= 12),
-    ADD CONSTRAINT users_heart_disease_check CHECK (heart_disease IN ('no', 'yes')),
-    ADD CONSTRAINT users_hypertension_check CHECK (hypertension IN ('no', 'controlled', 'uncontrolled')),
-    ADD CONSTRAINT users_menopause_status_check CHECK (menopause_status IN ('pre', 'peri', 'post', 'surgical')),
-    ADD CONSTRAINT users_menopause_type_check CHECK (menopause_type IN ('natural', 'surgical')),
-    ADD CONSTRAINT users_smoking_status_check CHECK (smoking_status IN ('never', 'former', 'current')),
-    ADD CONSTRAINT users_years_menopause_check CHECK (years_menopause >= 0 AND years_menopause <= 50);
+    ALTER COLUMN role SET DEFAULT 'member'::text;
+-- +goose StatementBegin
+DO $checks$
+BEGIN
+    IF current_setting('refactorkit.staged') = '' THEN
+        ALTER TABLE public.users
+            ADD CONSTRAINT users_account_status_check CHECK (account_status IN ('active', 'deleted')),
+            ADD CONSTRAINT users_assessment_frequency_months_check CHECK (assessment_frequency_months >= 1 AND assessment_frequency_months <= 12),
+            ADD CONSTRAINT users_heart_disease_check CHECK (heart_disease IN ('no', 'yes')),
+            ADD CONSTRAINT users_hypertension_check CHECK (hypertension IN ('no', 'controlled', 'uncontrolled')),
+            ADD CONSTRAINT users_menopause_status_check CHECK (menopause_status IN ('pre', 'peri', 'post', 'surgical')),
+            ADD CONSTRAINT users_menopause_type_check CHECK (menopause_type IN ('natural', 'surgical')),
+            ADD CONSTRAINT users_smoking_status_check CHECK (smoking_status IN ('never', 'former', 'current')),
+            ADD CONSTRAINT users_years_menopause_check CHECK (years_menopause >= 0 AND years_menopause <= 50);
+    END IF;
+END
+$checks$;
+-- +goose StatementEnd
 
-UPDATE public.users SET is_admin = true WHERE role = 'admin';
+UPDATE public.users SET is_admin = true WHERE role = 'admin' AND current_setting('refactorkit.staged') = '';
 
 -- == What of version 11 is kept while version 10 runs; empty on the first Up ==
 
@@ -1180,6 +1351,347 @@ CREATE TABLE IF NOT EXISTS archive.patients_kept_user_clinics (
     PRIMARY KEY (refactorkit_turn, user_id, clinic_id)
 );
 
+-- == What was staged before: only what was written since, or was not yet come to, is left to be done ==
+
+-- +goose StatementBegin
+DO $staged$
+DECLARE
+    wanted CONSTANT integer := coalesce(nullif(current_setting('refactorkit.batch', true), '')::integer, 10000);
+    -- Keys that were written down, of either table; keys that the walk over all rows comes to next.
+    sources integer[];
+    targets integer[];
+    walk integer[];
+    looked_at integer[];
+    known integer[];
+    gone integer[];
+    truncated boolean;
+    unforeseen boolean;
+    g record;
+    n bigint;
+    new_pairs bigint;
+    new_subjects bigint;
+    found bigint;
+    listed text;
+BEGIN
+    IF current_setting('refactorkit.staged') <> '' THEN
+    LOOP
+        WITH taken AS (
+            DELETE FROM archive.patients_stage_captured AS c
+            WHERE c.id IN (SELECT o.id FROM archive.patients_stage_captured AS o ORDER BY o.id LIMIT wanted)
+            RETURNING c.side, c.key
+        )
+        SELECT
+            coalesce(array_agg(DISTINCT t.key) FILTER (WHERE t.side = 'source'), '{}'),
+            coalesce(array_agg(DISTINCT t.key) FILTER (WHERE t.side = 'target'), '{}'),
+            coalesce(bool_or(t.side = 'all'), false)
+        INTO sources, targets, truncated
+        FROM taken AS t;
+        IF truncated THEN -- a TRUNCATE names no row: all are looked at again
+            UPDATE archive.patients_stage
+            SET walked = false, walked_to = NULL, natives = NULL, active = NULL, is_counted = false;
+        END IF;
+        SELECT * INTO STRICT g FROM archive.patients_stage;
+        walk := '{}';
+        IF NOT g.walked THEN
+            walk := ARRAY(
+                (SELECT s.id FROM public.patients AS s
+                    WHERE g.walked_to IS NULL OR s.id > g.walked_to ORDER BY s.id LIMIT wanted)
+                UNION
+                (SELECT p.source_id FROM archive.patients_map AS p
+                    WHERE g.walked_to IS NULL OR p.source_id > g.walked_to ORDER BY p.source_id LIMIT wanted)
+                ORDER BY 1 LIMIT wanted
+            );
+            UPDATE archive.patients_stage
+            SET walked_to = coalesce(walk[cardinality(walk)], walked_to), walked = cardinality(walk) = 0;
+        END IF;
+        -- A subject that was written past the shield is made again; its pair says from which row.
+        looked_at := ARRAY(SELECT p.source_id FROM archive.patients_map AS p WHERE p.target_id = ANY (targets));
+        unforeseen := truncated OR cardinality(looked_at) > 0;
+        sources := sources || looked_at;
+        looked_at := ARRAY(SELECT DISTINCT c.key FROM unnest(sources || walk) AS c (key));
+
+        -- What the guards of Up refuse, for the rows that came or changed since they looked.
+        IF cardinality(sources) > 0 THEN
+            listed := NULL;
+            SELECT count(*), string_agg(s.id::text, ', ' ORDER BY s.id) INTO found, listed
+            FROM public.patients AS s
+            LEFT JOIN public.users AS t ON t.id = s.user_id
+            WHERE s.id = ANY (sources) AND t.id IS NULL AND s.user_id IS NOT NULL;
+            IF found > 0 THEN
+                RAISE EXCEPTION USING ERRCODE = 'RK001',
+                    MESSAGE = format('%s of public.patients name a user_id that is not in public.users: id %s', found, listed),
+                    HINT = 'Nothing was changed. Mend these rows, and go on.';
+            END IF;
+            SELECT count(*), string_agg(t.id::text, ', ' ORDER BY t.id) INTO found, listed
+            FROM public.patients AS s
+            JOIN public.users AS t ON t.email = 'patient-' || s.id || '@unclaimed.invalid'
+            LEFT JOIN archive.patients_map AS p ON p.source_id = s.id
+            WHERE s.id = ANY (sources) AND t.id IS DISTINCT FROM p.target_id;
+            IF found > 0 THEN
+                RAISE EXCEPTION USING ERRCODE = 'RK001',
+                    MESSAGE = format('%s rows of public.users already hold the email that a subject is to have: id %s', found, listed),
+                    HINT = 'Nothing was changed. Mend these rows, and go on.';
+            END IF;
+        END IF;
+        IF cardinality(targets) > 0 THEN
+            SELECT count(*), string_agg(t.id::text, ', ' ORDER BY t.id) INTO found, listed
+            FROM public.users AS t
+            WHERE t.id = ANY (targets) AND starts_with(t.email, 'patient-')
+                AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id)
+                AND EXISTS (
+                    SELECT FROM public.patients AS s
+                    WHERE t.email = 'patient-' || s.id || '@unclaimed.invalid');
+            IF found > 0 THEN
+                RAISE EXCEPTION USING ERRCODE = 'RK001',
+                    MESSAGE = format('%s rows of public.users already hold the email that a subject is to have: id %s', found, listed),
+                    HINT = 'Nothing was changed. Mend these rows, and go on.';
+            END IF;
+        END IF;
+
+        new_pairs := 0;
+        new_subjects := 0;
+        IF cardinality(looked_at) > 0 THEN
+            -- Rows of patients that are no more: neither are their subjects.
+            WITH left_over AS (
+                DELETE FROM archive.patients_map AS p
+                WHERE p.source_id = ANY (looked_at)
+                    AND NOT EXISTS (SELECT FROM public.patients AS s WHERE s.id = p.source_id)
+                RETURNING p.target_id
+            )
+            SELECT coalesce(array_agg(o.target_id), '{}') INTO gone FROM left_over AS o;
+            IF cardinality(gone) > 0 THEN
+                UPDATE public.users AS t SET created_by = NULL
+                WHERE t.created_by IS NOT NULL AND t.created_by = ANY (gone);
+                DELETE FROM public.users AS t WHERE t.id = ANY (gone);
+                GET DIAGNOSTICS n = ROW_COUNT;
+                new_subjects := new_subjects - n;
+                new_pairs := new_pairs - cardinality(gone);
+            END IF;
+
+            -- Rows that have a subject already: what has changed since.
+            known := ARRAY(SELECT p.source_id FROM archive.patients_map AS p WHERE p.source_id = ANY (looked_at));
+            IF cardinality(known) > 0 THEN
+                UPDATE public.users AS t
+                SET
+                    email = 'patient-' || m.source_id || '@unclaimed.invalid',
+                    password_hash = '!'::text,
+                    role = 'member'::text,
+                    created_at = s.created_at,
+                    updated_at = s.updated_at,
+                    is_active = false::boolean,
+                    last_login_at = (NULL)::timestamp with time zone,
+                    created_by = (NULL)::integer,
+                    first_name = archive.patients_forward_first_name(s.name),
+                    last_name = archive.patients_forward_last_name(s.name),
+                    date_of_birth = (NULL)::date,
+                    phone = (NULL)::text,
+                    address = (NULL)::text,
+                    menopause_status = archive.patients_forward_menopause_status(s.menopause_status),
+                    menopause_type = (NULL)::text,
+                    years_menopause = archive.patients_forward_years_menopause(s.years_menopause),
+                    hypertension = archive.patients_forward_hypertension(s.hypertension),
+                    heart_disease = archive.patients_forward_heart_disease(s.heart_disease),
+                    family_history_diabetes = coalesce(s.family_history, false),
+                    smoking_status = archive.patients_forward_smoking_status(s.smoking),
+                    consent_personal_data = (false)::boolean,
+                    consent_research_participation = (false)::boolean,
+                    consent_email_updates = (false)::boolean,
+                    consent_analytics = (false)::boolean,
+                    consent_updated_at = (NULL)::timestamp with time zone,
+                    assessment_frequency_months = (3)::integer,
+                    reminder_email = (true)::boolean,
+                    last_assessment_reminder_sent = (NULL)::timestamp with time zone,
+                    onboarding_completed = (false)::boolean,
+                    account_status = ('active'::text)::text,
+                    deleted_at = (NULL)::timestamp with time zone,
+                    is_admin = (false)::boolean,
+                    bmi = s.bmi,
+                    bp_systolic = s.bp_systolic,
+                    bp_diastolic = s.bp_diastolic,
+                    activity = s.activity,
+                    phys_activity = s.phys_activity,
+                    chol = s.chol,
+                    ldl = s.ldl,
+                    hdl = s.hdl,
+                    triglycerides = s.triglycerides
+                FROM public.patients AS s
+                JOIN archive.patients_map AS m ON m.source_id = s.id
+                WHERE s.id = ANY (known) AND t.id = m.target_id
+                    AND (t.id IS DISTINCT FROM m.target_id
+                OR t.email COLLATE "C" IS DISTINCT FROM 'patient-' || m.source_id || '@unclaimed.invalid'
+                OR t.password_hash COLLATE "C" IS DISTINCT FROM '!'::text
+                OR t.role COLLATE "C" IS DISTINCT FROM 'member'::text
+                OR t.created_at IS DISTINCT FROM s.created_at
+                OR t.updated_at IS DISTINCT FROM s.updated_at
+                OR t.is_active IS DISTINCT FROM false::boolean
+                OR t.last_login_at IS DISTINCT FROM (NULL)::timestamp with time zone
+                OR t.created_by IS DISTINCT FROM (NULL)::integer
+                OR t.first_name COLLATE "C" IS DISTINCT FROM archive.patients_forward_first_name(s.name)
+                OR t.last_name COLLATE "C" IS DISTINCT FROM archive.patients_forward_last_name(s.name)
+                OR t.date_of_birth IS DISTINCT FROM (NULL)::date
+                OR t.phone COLLATE "C" IS DISTINCT FROM (NULL)::text
+                OR t.address COLLATE "C" IS DISTINCT FROM (NULL)::text
+                OR t.menopause_status COLLATE "C" IS DISTINCT FROM archive.patients_forward_menopause_status(s.menopause_status)
+                OR t.menopause_type COLLATE "C" IS DISTINCT FROM (NULL)::text
+                OR t.years_menopause IS DISTINCT FROM archive.patients_forward_years_menopause(s.years_menopause)
+                OR t.hypertension COLLATE "C" IS DISTINCT FROM archive.patients_forward_hypertension(s.hypertension)
+                OR t.heart_disease COLLATE "C" IS DISTINCT FROM archive.patients_forward_heart_disease(s.heart_disease)
+                OR t.family_history_diabetes IS DISTINCT FROM coalesce(s.family_history, false)
+                OR t.smoking_status COLLATE "C" IS DISTINCT FROM archive.patients_forward_smoking_status(s.smoking)
+                OR t.consent_personal_data IS DISTINCT FROM (false)::boolean
+                OR t.consent_research_participation IS DISTINCT FROM (false)::boolean
+                OR t.consent_email_updates IS DISTINCT FROM (false)::boolean
+                OR t.consent_analytics IS DISTINCT FROM (false)::boolean
+                OR t.consent_updated_at IS DISTINCT FROM (NULL)::timestamp with time zone
+                OR t.assessment_frequency_months IS DISTINCT FROM (3)::integer
+                OR t.reminder_email IS DISTINCT FROM (true)::boolean
+                OR t.last_assessment_reminder_sent IS DISTINCT FROM (NULL)::timestamp with time zone
+                OR t.onboarding_completed IS DISTINCT FROM (false)::boolean
+                OR t.account_status COLLATE "C" IS DISTINCT FROM ('active'::text)::text
+                OR t.deleted_at IS DISTINCT FROM (NULL)::timestamp with time zone
+                OR t.is_admin IS DISTINCT FROM (false)::boolean
+                OR t.bmi IS DISTINCT FROM s.bmi
+                OR t.bp_systolic IS DISTINCT FROM s.bp_systolic
+                OR t.bp_diastolic IS DISTINCT FROM s.bp_diastolic
+                OR t.activity COLLATE "C" IS DISTINCT FROM s.activity
+                OR t.phys_activity IS DISTINCT FROM s.phys_activity
+                OR t.chol IS DISTINCT FROM s.chol
+                OR t.ldl IS DISTINCT FROM s.ldl
+                OR t.hdl IS DISTINCT FROM s.hdl
+                OR t.triglycerides IS DISTINCT FROM s.triglycerides);
+                UPDATE archive.patients_map AS m
+                SET row_hash = hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)
+                FROM public.patients AS s
+                WHERE s.id = ANY (known) AND m.source_id = s.id
+                    AND m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0);
+            END IF;
+
+            -- Rows that have none: the same id where no row of users can ever have had it.
+            INSERT INTO archive.patients_map (source_id, target_id, kind, turn, row_hash)
+            SELECT
+                new.id,
+                CASE WHEN new.id <@ g.free
+                    AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = new.id)
+                    THEN new.id ELSE nextval('public.users_id_seq') END,
+                'subject',
+                1,
+                new.row_hash
+            FROM (
+                SELECT s.id AS id, hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0) AS row_hash
+                FROM public.patients AS s
+                WHERE s.id = ANY (looked_at)
+                    AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.source_id = s.id)
+                ORDER BY s.id
+            ) AS new;
+            GET DIAGNOSTICS n = ROW_COUNT;
+            new_pairs := new_pairs + n;
+            INSERT INTO public.users (
+                id, email, password_hash, role, created_at, updated_at, is_active, first_name, last_name, menopause_status, years_menopause, hypertension, heart_disease, family_history_diabetes, smoking_status, consent_personal_data, consent_analytics, consent_updated_at, bmi, bp_systolic, bp_diastolic, activity, phys_activity, chol, ldl, hdl, triglycerides
+            )
+            SELECT
+                m.target_id,
+                'patient-' || m.source_id || '@unclaimed.invalid',
+                '!'::text,
+                'member'::text,
+                s.created_at,
+                s.updated_at,
+                false::boolean,
+                archive.patients_forward_first_name(s.name),
+                archive.patients_forward_last_name(s.name),
+                archive.patients_forward_menopause_status(s.menopause_status),
+                archive.patients_forward_years_menopause(s.years_menopause),
+                archive.patients_forward_hypertension(s.hypertension),
+                archive.patients_forward_heart_disease(s.heart_disease),
+                coalesce(s.family_history, false),
+                archive.patients_forward_smoking_status(s.smoking),
+                (false)::boolean,
+                (false)::boolean,
+                (NULL)::timestamp with time zone,
+                s.bmi,
+                s.bp_systolic,
+                s.bp_diastolic,
+                s.activity,
+                s.phys_activity,
+                s.chol,
+                s.ldl,
+                s.hdl,
+                s.triglycerides
+            FROM public.patients AS s
+            JOIN archive.patients_map AS m ON m.source_id = s.id
+            WHERE s.id = ANY (looked_at)
+                AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = m.target_id);
+            GET DIAGNOSTICS n = ROW_COUNT;
+            new_subjects := new_subjects + n;
+        END IF;
+
+        -- Rows of users that are nobody's subject.
+        IF cardinality(targets) > 0 THEN
+            UPDATE archive.patients_stage AS u
+            SET natives = u.natives - coalesce((SELECT range_agg(int4range(c.key, c.key, '[]')) FROM unnest(targets) AS c (key)), '{}') + coalesce(living.ids, '{}'),
+                active = u.active - coalesce((SELECT range_agg(int4range(c.key, c.key, '[]')) FROM unnest(targets) AS c (key)), '{}') + coalesce(living.active, '{}')
+            FROM (
+                SELECT range_agg(int4range(t.id, t.id, '[]')) AS ids,
+                    range_agg(int4range(t.id, t.id, '[]')) FILTER (WHERE t.is_active) AS active
+                FROM public.users AS t
+                WHERE t.id = ANY (targets)
+                    AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id)
+            ) AS living;
+            UPDATE public.users AS t
+            SET is_admin = CASE WHEN t.role = 'admin' THEN true ELSE (false)::boolean END
+            WHERE t.id = ANY (targets) AND t.is_admin IS DISTINCT FROM CASE WHEN t.role = 'admin' THEN true ELSE (false)::boolean END
+                AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id);
+        END IF;
+        UPDATE archive.patients_stage AS u
+        SET pairs = u.pairs + new_pairs, subjects = u.subjects + new_subjects, is_counted = u.is_counted AND NOT unforeseen
+        WHERE new_pairs <> 0 OR new_subjects <> 0 OR unforeseen;
+        EXIT WHEN g.walked AND cardinality(sources || targets || walk) = 0 AND NOT truncated;
+    END LOOP;
+    IF g.natives IS NULL THEN
+        UPDATE archive.patients_stage AS u
+        SET natives = coalesce(living.ids, '{}'), active = coalesce(living.active, '{}')
+        FROM (
+            SELECT range_agg(int4range(t.id, t.id, '[]')) AS ids,
+                range_agg(int4range(t.id, t.id, '[]')) FILTER (WHERE t.is_active) AS active
+            FROM public.users AS t
+            WHERE NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id)
+        ) AS living;
+        UPDATE public.users AS t
+        SET is_admin = true
+        WHERE t.role = 'admin' AND NOT t.is_admin
+            AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id);
+
+    END IF;
+    UPDATE archive.patients_stage
+    SET is_counted = true,
+        pairs = (SELECT count(*) FROM archive.patients_map),
+        subjects = (SELECT count(*) FROM archive.patients_map AS p JOIN public.users AS t ON t.id = p.target_id)
+    WHERE NOT is_counted;
+    UPDATE archive.patients_turns AS u
+    SET target_used = s.target_used,
+        natives = s.natives,
+        active = s.active,
+        settings = u.settings || '{"staged": true}',
+        counts = u.counts || jsonb_build_object(
+            'natives', (SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(s.natives) AS r),
+            'pairs', s.pairs, 'subjects', s.subjects)
+    FROM archive.patients_stage AS s
+    WHERE u.turn = (SELECT max(turn) FROM archive.patients_turns);
+    END IF;
+    IF to_regclass('archive.patients_stage') IS NOT NULL THEN
+        DROP TABLE archive.patients_stage, archive.patients_stage_captured;
+        DROP FUNCTION IF EXISTS archive.patients_stage_capture_source();
+        DROP FUNCTION IF EXISTS archive.patients_stage_capture_target();
+        DROP FUNCTION IF EXISTS archive.patients_stage_shield();
+        DROP FUNCTION IF EXISTS archive.patients_stage_refer_1();
+        DROP FUNCTION IF EXISTS archive.patients_stage_refer_2();
+    END IF;
+    DROP INDEX IF EXISTS public.patients_stage_1;
+    DROP INDEX IF EXISTS public.patients_stage_2;
+    DROP INDEX IF EXISTS public.patients_stage_3;
+END
+$staged$;
+-- +goose StatementEnd
+
 -- == patients moves into the archive ==
 -- Its foreign keys first: one that stayed live would empty the archive by a cascade.
 
@@ -1192,14 +1704,14 @@ INSERT INTO archive.patients_decisions (turn, table_name, row_id, column_name, r
 SELECT (SELECT max(turn) FROM archive.patients_turns), 'patients', m.source_id::text, '', 'deleted in version 10'
 FROM archive.patients_map AS m
 LEFT JOIN archive.patients AS s ON s.id = m.source_id
-WHERE s.id IS NULL;
+WHERE s.id IS NULL AND current_setting('refactorkit.staged') = '';
 
 -- The same for the pair of a native whose account was deleted in version 10: what showed them, if it
 -- is still there, needs a new subject.
 WITH gone AS (
     DELETE FROM archive.patients_map AS m
-    WHERE NOT EXISTS (SELECT FROM archive.patients AS s WHERE s.id = m.source_id)
-        OR (m.kind = 'native' AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = m.target_id))
+    WHERE current_setting('refactorkit.staged') = '' AND (NOT EXISTS (SELECT FROM archive.patients AS s WHERE s.id = m.source_id)
+        OR (m.kind = 'native' AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = m.target_id)))
     RETURNING m.source_id, m.target_id
 )
 INSERT INTO archive.patients_past (turn, source_id, target_id)
@@ -1240,29 +1752,46 @@ $writing$;
 
 -- A new pair for each new row: the same id where no row of users can ever have had it.
 -- An index costs a tenth when it is built at once, so the keys of the pairs are.
-ALTER TABLE archive.patients_map
-    DROP CONSTRAINT IF EXISTS patients_map_pkey,
-    DROP CONSTRAINT IF EXISTS patients_map_target_id_key;
-INSERT INTO archive.patients_map (source_id, target_id, kind, turn, row_hash)
-SELECT
-    new.id,
-    CASE WHEN new.id > new.target_used THEN new.id ELSE nextval('public.users_id_seq') END,
-    'subject',
-    new.turn,
-    new.row_hash
-FROM (
-    SELECT s.id AS id, t.target_used, t.turn, hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0) AS row_hash
-    FROM archive.patients AS s
-    CROSS JOIN archive.patients_turns AS t
-    WHERE t.turn = (SELECT max(turn) FROM archive.patients_turns)
-        AND NOT EXISTS (SELECT FROM archive.patients_map AS m WHERE m.source_id = s.id)
-    ORDER BY s.id
-) AS new;
-
-ALTER TABLE archive.patients_map
-    ADD CONSTRAINT patients_map_pkey PRIMARY KEY (source_id),
-    ADD CONSTRAINT patients_map_target_id_key UNIQUE (target_id);
-ANALYZE archive.patients_map;
+-- +goose StatementBegin
+DO $pairs$
+DECLARE
+    free int4multirange := '{}';
+BEGIN
+    -- Ids that a `cutover --online` which was given up had kept from users.
+    IF to_regclass('archive.patients_free') IS NOT NULL THEN
+        SELECT coalesce(range_agg(f.ids), '{}') INTO free FROM (SELECT unnest(o.ids) AS ids FROM archive.patients_free AS o) AS f;
+        DROP TABLE archive.patients_free;
+    END IF;
+    IF NOT current_setting('refactorkit.staged') = '' THEN
+        RETURN;
+    END IF;
+    ALTER TABLE archive.patients_map
+        DROP CONSTRAINT IF EXISTS patients_map_pkey,
+        DROP CONSTRAINT IF EXISTS patients_map_target_id_key;
+    INSERT INTO archive.patients_map (source_id, target_id, kind, turn, row_hash)
+    SELECT
+        new.id,
+        CASE WHEN new.id > new.target_used
+            OR (new.id <@ free AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = new.id))
+            THEN new.id ELSE nextval('public.users_id_seq') END,
+        'subject',
+        new.turn,
+        new.row_hash
+    FROM (
+        SELECT s.id AS id, t.target_used, t.turn, hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0) AS row_hash
+        FROM archive.patients AS s
+        CROSS JOIN archive.patients_turns AS t
+        WHERE t.turn = (SELECT max(turn) FROM archive.patients_turns)
+            AND NOT EXISTS (SELECT FROM archive.patients_map AS m WHERE m.source_id = s.id)
+        ORDER BY s.id
+    ) AS new;
+    ALTER TABLE archive.patients_map
+        ADD CONSTRAINT patients_map_pkey PRIMARY KEY (source_id),
+        ADD CONSTRAINT patients_map_target_id_key UNIQUE (target_id);
+    ANALYZE archive.patients_map;
+END
+$pairs$;
+-- +goose StatementEnd
 
 UPDATE archive.patients_turns
 SET ids_after = greatest(
@@ -1286,7 +1815,7 @@ DECLARE
     i record;
 BEGIN
     DELETE FROM archive.patients_indexes;
-    IF (SELECT count(*) FROM archive.patients_map) < 2 * (SELECT count(*) FROM public.users) THEN
+    IF NOT current_setting('refactorkit.staged') = '' OR (SELECT count(*) FROM archive.patients_map) < 2 * (SELECT count(*) FROM public.users) THEN
         RETURN;
     END IF;
     PERFORM set_config('default_tablespace', '', true);
@@ -1380,14 +1909,14 @@ BEGIN
     FROM archive.patients AS s
     JOIN archive.patients_map AS m ON m.source_id = s.id
     LEFT JOIN archive.patients_kept_users AS k ON k.id = m.target_id AND k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down')
-    WHERE m.kind = 'subject' AND k.id IS NULL;
+    WHERE m.kind = 'subject' AND k.id IS NULL AND current_setting('refactorkit.staged') = '';
 
     -- A email that somebody took meanwhile stays with them.
     INSERT INTO archive.patients_decisions (turn, table_name, row_id, column_name, rule, kept_value, lost_value)
     SELECT (SELECT max(turn) FROM archive.patients_turns), 'users', k.id::text, 'email', 'email taken meanwhile', 'patient-' || m.source_id || '@unclaimed.invalid', k.email
     FROM archive.patients_kept_users AS k
     JOIN archive.patients_map AS m ON m.target_id = k.id AND m.kind = 'subject'
-    WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down')
+    WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND current_setting('refactorkit.staged') = ''
         AND EXISTS (SELECT FROM public.users AS t WHERE t.email = k.email);
 
     -- Those that differ: given back as they were. A column that version 10 changed since carries its new value.
@@ -1482,7 +2011,7 @@ BEGIN
     JOIN archive.patients_map AS m ON m.source_id = s.id
     JOIN archive.patients_kept_users AS k ON k.id = m.target_id AND k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down')
     LEFT JOIN archive.patients_written_patients AS w ON w.source_id = m.source_id AND w.turn = k.refactorkit_turn
-    WHERE m.kind = 'subject'
+    WHERE m.kind = 'subject' AND current_setting('refactorkit.staged') = ''
     ORDER BY m.target_id;
 
     -- Natives get back what version 10 could not hold.
@@ -1529,7 +2058,8 @@ BEGIN
     LEFT JOIN archive.patients_written_patients AS w ON w.target_id = k.id AND w.turn = k.refactorkit_turn
     LEFT JOIN archive.patients_map AS m ON m.target_id = k.id
     LEFT JOIN archive.patients AS s ON s.id = m.source_id
-    WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND k.refactorkit_kind = 'native' AND t.id = k.id;
+    WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND k.refactorkit_kind = 'native' AND t.id = k.id
+        AND current_setting('refactorkit.staged') = '';
 EXCEPTION WHEN integrity_constraint_violation THEN
     GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME, of_table = TABLE_NAME, of_column = COLUMN_NAME;
     RAISE EXCEPTION USING ERRCODE = 'RK001',
@@ -1552,7 +2082,7 @@ BEGIN
         ON k.attrelid = 'archive.patients_kept_users'::regclass AND k.attname = a.attname AND NOT k.attisdropped
     WHERE a.attrelid = 'public.users'::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
         AND a.attname <> ALL (ARRAY['id', 'email', 'password_hash', 'role', 'created_at', 'updated_at', 'is_active', 'last_login_at', 'created_by', 'first_name', 'last_name', 'date_of_birth', 'phone', 'address', 'menopause_status', 'menopause_type', 'years_menopause', 'hypertension', 'heart_disease', 'family_history_diabetes', 'smoking_status', 'consent_personal_data', 'consent_research_participation', 'consent_email_updates', 'consent_analytics', 'consent_updated_at', 'assessment_frequency_months', 'reminder_email', 'last_assessment_reminder_sent', 'onboarding_completed', 'account_status', 'deleted_at', 'is_admin', 'bmi', 'bp_systolic', 'bp_diastolic', 'activity', 'phys_activity', 'chol', 'ldl', 'hdl', 'triglycerides']);
-    IF assignments IS NOT NULL THEN
+    IF assignments IS NOT NULL AND current_setting('refactorkit.staged') = '' THEN
         EXECUTE format(
             'UPDATE public.users AS t SET %s FROM archive.patients_kept_users AS k
             WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = ''down'') AND k.refactorkit_kind = ''subject'' AND t.id = k.id',
@@ -1579,7 +2109,15 @@ CREATE INDEX IF NOT EXISTS idx_users_account_status ON public.users (account_sta
 CREATE INDEX IF NOT EXISTS idx_users_assessment_reminder ON public.users (reminder_email, last_assessment_reminder_sent);
 CREATE INDEX IF NOT EXISTS idx_users_consent_research ON public.users (consent_research_participation);
 CREATE INDEX IF NOT EXISTS idx_users_menopause_status ON public.users (menopause_status);
-ANALYZE public.users;
+-- +goose StatementBegin
+DO $statistics$
+BEGIN
+    IF current_setting('refactorkit.staged') <> 'ready' THEN
+        ANALYZE public.users;
+    END IF;
+END
+$statistics$;
+-- +goose StatementEnd
 
 -- == assessments: the column is renamed where it stands; only the rows of colliding ids are written ==
 
@@ -1635,7 +2173,7 @@ BEGIN
     UPDATE public.assessments AS l
     SET is_self_reported = k.is_self_reported, source = k.source, notes = k.notes
     FROM archive.patients_kept_assessments AS k
-    WHERE k.turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND k.id = l.id;
+    WHERE k.turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND k.id = l.id AND current_setting('refactorkit.staged') = '';
 EXCEPTION WHEN integrity_constraint_violation THEN
     GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME, of_table = TABLE_NAME, of_column = COLUMN_NAME;
     RAISE EXCEPTION USING ERRCODE = 'RK001',
@@ -1659,6 +2197,9 @@ DECLARE
     of_table text;
     of_column text;
 BEGIN
+    IF NOT current_setting('refactorkit.staged') = '' THEN
+        RETURN;
+    END IF;
     EXECUTE format(
         'INSERT INTO public.assessments (%1$s) OVERRIDING SYSTEM VALUE
         SELECT %2$s FROM archive.patients_withheld_assessments AS x
@@ -1679,8 +2220,18 @@ $writing$;
 -- +goose StatementEnd
 
 ALTER TABLE public.assessments ADD CONSTRAINT assessments_user_id_fkey
-    FOREIGN KEY (user_id) REFERENCES public.users (id) ON DELETE CASCADE;
-ANALYZE public.assessments;
+    FOREIGN KEY (user_id) REFERENCES public.users (id) ON DELETE CASCADE NOT VALID;
+-- It is validated here, unless `cutover --online` does it afterwards, when nobody is kept waiting.
+-- +goose StatementBegin
+DO $validate$
+BEGIN
+    IF current_setting('refactorkit.staged') <> 'ready' OR coalesce(current_setting('refactorkit.online', true), '') <> 'on' THEN
+        ALTER TABLE public.assessments VALIDATE CONSTRAINT assessments_user_id_fkey;
+        ANALYZE public.assessments;
+    END IF;
+END
+$validate$;
+-- +goose StatementEnd
 
 -- == Rows that followed a subject into the archive ==
 
@@ -1691,6 +2242,9 @@ DECLARE
     of_table text;
     of_column text;
 BEGIN
+    IF NOT current_setting('refactorkit.staged') = '' THEN
+        RETURN;
+    END IF;
     EXECUTE format(
         'INSERT INTO public.refresh_tokens (%1$s) OVERRIDING SYSTEM VALUE
         SELECT %2$s FROM archive.patients_kept_refresh_tokens AS x
@@ -1827,37 +2381,38 @@ $guard$;
 UPDATE archive.patients_map AS m
 SET row_hash = hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)
 FROM archive.patients AS s
-WHERE s.id = m.source_id AND (m.row_hash IS NULL OR m.turn < (SELECT max(turn) FROM archive.patients_turns))
+WHERE current_setting('refactorkit.staged') = '' AND s.id = m.source_id AND (m.row_hash IS NULL OR m.turn < (SELECT max(turn) FROM archive.patients_turns))
     AND m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0);
 
 -- +goose StatementBegin
 DO $counts$
 DECLARE
-    sources bigint := (SELECT count(*) FROM archive.patients);
-    targets bigint := (SELECT count(*) FROM public.users);
+    -- Under the short lock of `cutover --online` nothing is counted: what was counted on the way must add up.
+    counted CONSTANT jsonb := (SELECT counts FROM archive.patients_turns WHERE turn = (SELECT max(turn) FROM archive.patients_turns));
+    is_short CONSTANT boolean := current_setting('refactorkit.staged') = 'ready' AND coalesce(current_setting('refactorkit.online', true), '') = 'on';
+    sources bigint;
+    targets bigint;
     natives bigint := (SELECT (counts ->> 'natives')::bigint FROM archive.patients_turns WHERE turn = (SELECT max(turn) FROM archive.patients_turns));
     pairs bigint;
     subjects bigint;
     renumbered bigint;
-    helpers CONSTANT oid[] := ARRAY(
-        SELECT r.oid
-        FROM pg_namespace AS n
-        JOIN pg_roles AS o ON o.oid = n.nspowner
-        JOIN pg_roles AS r ON r.rolname = left(o.rolname, -5) || 'reader'
-        WHERE n.nspname = 'archive' AND o.rolname LIKE '%\_owner' AND NOT o.rolcanlogin AND NOT r.rolcanlogin AND NOT r.rolsuper
-        UNION ALL
-        SELECT r.oid
-        FROM pg_namespace AS n
-        JOIN pg_roles AS o ON o.oid = n.nspowner
-        JOIN pg_roles AS r ON r.rolname = left(o.rolname, -5) || 'eraser'
-        WHERE n.nspname = 'archive' AND o.rolname LIKE '%\_owner' AND NOT o.rolcanlogin AND NOT r.rolcanlogin AND NOT r.rolsuper
-    );
     acl record;
     told record;
 BEGIN
-    SELECT count(*), count(*) FILTER (WHERE m.kind = 'subject'), count(*) FILTER (WHERE m.renumbered)
-    INTO pairs, subjects, renumbered
-    FROM archive.patients_map AS m;
+    IF is_short THEN
+        sources := (counted ->> 'pairs')::bigint;
+        pairs := (counted ->> 'subjects')::bigint;
+        subjects := (counted ->> 'subjects')::bigint;
+        targets := natives + subjects;
+        SELECT count(*) INTO renumbered FROM archive.patients_map AS m WHERE m.renumbered;
+    ELSE
+        SELECT count(*), count(*) FILTER (WHERE m.kind = 'subject'), count(*) FILTER (WHERE m.renumbered)
+        INTO pairs, subjects, renumbered
+        FROM archive.patients_map AS m;
+        sources := (SELECT count(*) FROM archive.patients);
+        targets := (SELECT count(*) FROM public.users);
+    END IF;
+    DROP INDEX IF EXISTS archive.patients_stage_renumbered;
     IF sources <> pairs OR targets <> natives + subjects THEN
         RAISE EXCEPTION USING ERRCODE = 'RK002',
             MESSAGE = format('0011 Up does not add up: %s rows of patients, %s pairs; %s rows of users, %s natives and %s subjects.',
@@ -1884,7 +2439,17 @@ BEGIN
         FOR acl IN
             SELECT DISTINCT x.grantee
             FROM pg_namespace AS n, aclexplode(n.nspacl) AS x
-            WHERE n.nspname = 'archive' AND x.grantee <> n.nspowner AND x.grantee <> ALL (helpers)
+            WHERE n.nspname = 'archive' AND x.grantee <> n.nspowner AND x.grantee NOT IN (SELECT r.oid
+        FROM pg_namespace AS n
+        JOIN pg_roles AS o ON o.oid = n.nspowner
+        JOIN pg_roles AS r ON r.rolname = left(o.rolname, -5) || 'reader'
+        WHERE n.nspname = 'archive' AND o.rolname LIKE '%\_owner' AND NOT o.rolcanlogin AND NOT r.rolcanlogin AND NOT r.rolsuper
+        UNION ALL
+        SELECT r.oid
+        FROM pg_namespace AS n
+        JOIN pg_roles AS o ON o.oid = n.nspowner
+        JOIN pg_roles AS r ON r.rolname = left(o.rolname, -5) || 'eraser'
+        WHERE n.nspname = 'archive' AND o.rolname LIKE '%\_owner' AND NOT o.rolcanlogin AND NOT r.rolcanlogin AND NOT r.rolsuper)
         LOOP
             EXECUTE format('REVOKE ALL ON SCHEMA archive FROM %s',
                 CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END);
@@ -1894,7 +2459,17 @@ BEGIN
         SELECT DISTINCT c.oid::regclass AS t, x.grantee
         FROM pg_class AS c, aclexplode(c.relacl) AS x
         WHERE c.relnamespace = 'archive'::regnamespace AND c.relkind = 'r' AND c.relowner <> x.grantee
-            AND x.grantee <> ALL (helpers) AND starts_with(c.relname, 'patients_')
+            AND x.grantee NOT IN (SELECT r.oid
+        FROM pg_namespace AS n
+        JOIN pg_roles AS o ON o.oid = n.nspowner
+        JOIN pg_roles AS r ON r.rolname = left(o.rolname, -5) || 'reader'
+        WHERE n.nspname = 'archive' AND o.rolname LIKE '%\_owner' AND NOT o.rolcanlogin AND NOT r.rolcanlogin AND NOT r.rolsuper
+        UNION ALL
+        SELECT r.oid
+        FROM pg_namespace AS n
+        JOIN pg_roles AS o ON o.oid = n.nspowner
+        JOIN pg_roles AS r ON r.rolname = left(o.rolname, -5) || 'eraser'
+        WHERE n.nspname = 'archive' AND o.rolname LIKE '%\_owner' AND NOT o.rolcanlogin AND NOT r.rolcanlogin AND NOT r.rolsuper) AND starts_with(c.relname, 'patients_')
     LOOP
         EXECUTE format('REVOKE ALL ON TABLE %s FROM %s', acl.t,
             CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END);
@@ -1908,19 +2483,21 @@ BEGIN
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM %s', acl.f,
             CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END);
     END LOOP;
-    UPDATE archive.patients_turns AS turn
-    SET fingerprints = jsonb_build_object(
-        'source', (
-            SELECT jsonb_build_object('rows', f.n, 'xor', f.x)
-            FROM (SELECT count(*), coalesce(bit_xor(m.row_hash), 0) FROM archive.patients_map AS m) AS f (n, x)),
-        'target', (
-            SELECT jsonb_build_object('rows', f.n, 'xor', f.x)
-            FROM (SELECT count(*), coalesce(bit_xor(hash_record_extended(ROW(t.id, t.email, t.password_hash, t.role, t.created_at, t.updated_at, t.is_active, t.last_login_at, t.created_by), 0)), 0)
-                FROM archive.patients_turns AS u
-                CROSS JOIN LATERAL unnest(u.natives) AS r (ids)
-                JOIN public.users AS t ON t.id >= lower(r.ids) AND t.id < upper(r.ids)
-                WHERE u.turn = (SELECT max(turn) FROM archive.patients_turns)) AS f (n, x)))
-    WHERE turn.turn = (SELECT max(turn) FROM archive.patients_turns);
+    IF current_setting('refactorkit.staged') = '' THEN -- both tables are read for it
+        UPDATE archive.patients_turns AS turn
+        SET fingerprints = jsonb_build_object(
+            'source', (
+                SELECT jsonb_build_object('rows', f.n, 'xor', f.x)
+                FROM (SELECT count(*), coalesce(bit_xor(m.row_hash), 0) FROM archive.patients_map AS m) AS f (n, x)),
+            'target', (
+                SELECT jsonb_build_object('rows', f.n, 'xor', f.x)
+                FROM (SELECT count(*), coalesce(bit_xor(hash_record_extended(ROW(t.id, t.email, t.password_hash, t.role, t.created_at, t.updated_at, t.is_active, t.last_login_at, t.created_by), 0)), 0)
+                    FROM archive.patients_turns AS u
+                    CROSS JOIN LATERAL unnest(u.natives) AS r (ids)
+                    JOIN public.users AS t ON t.id >= lower(r.ids) AND t.id < upper(r.ids)
+                    WHERE u.turn = (SELECT max(turn) FROM archive.patients_turns)) AS f (n, x)))
+        WHERE turn.turn = (SELECT max(turn) FROM archive.patients_turns);
+    END IF;
     RAISE NOTICE USING ERRCODE = 'RK000', MESSAGE = format(
         '0011 Up: %s rows of patients became %s subjects, %s of them under a new id; %s natives.',
         sources, subjects, renumbered, natives);
@@ -1956,6 +2533,18 @@ SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 DO $locks$
 DECLARE
     missing text;
+    wanted text[] := ARRAY[
+        'public.users IN ACCESS EXCLUSIVE MODE',
+        'archive.patients IN ACCESS EXCLUSIVE MODE',
+        'public.assessments IN ACCESS EXCLUSIVE MODE',
+        'public.refresh_tokens IN ACCESS EXCLUSIVE MODE',
+        'public.user_clinics IN ACCESS EXCLUSIVE MODE',
+        'public.notification_queue IN ACCESS EXCLUSIVE MODE'
+    ];
+    failed text;
+    limit_ms numeric;
+    began timestamp with time zone;
+    locked_at timestamp with time zone;
 BEGIN
     -- Names in this file mean what they say, whatever the session's path; put back at the end.
     PERFORM pg_catalog.set_config('refactorkit.search_path', pg_catalog.current_setting('search_path'), true);
@@ -1990,14 +2579,32 @@ BEGIN
             MESSAGE = format('%s is not there: this database is not at version 11, or Up ran without the archive', missing),
             HINT = 'Nothing was changed. Look at the version table: is this the database that you mean?';
     END IF;
-    LOCK TABLE
-        public.users,
-        archive.patients,
-        public.assessments,
-        public.refresh_tokens,
-        public.user_clinics,
-        public.notification_queue
-    IN ACCESS EXCLUSIVE MODE;
+    -- All locks together are waited for as long as lock_timeout says. Who holds one of these tables and wants
+    -- another one must not wait for us while we wait for them: then all are let go, and theirs comes first
+    -- (before the server finds a deadlock, and ends one of us, after a second).
+    limit_ms := (SELECT setting::numeric FROM pg_settings WHERE name = 'lock_timeout');
+    began := clock_timestamp();
+    LOOP
+        BEGIN
+            FOREACH failed IN ARRAY wanted LOOP
+                PERFORM set_config('lock_timeout', greatest(1, least(
+                    limit_ms - round(extract(epoch FROM clock_timestamp() - began) * 1000),
+                    CASE WHEN failed <> wanted[1] THEN greatest(20, least(400, round(limit_ms / 5))) END))::text, true);
+                EXECUTE 'LOCK TABLE ' || failed;
+                IF failed = wanted[1] THEN
+                    locked_at := clock_timestamp();
+                END IF;
+            END LOOP;
+            EXIT;
+        EXCEPTION WHEN lock_not_available THEN
+            IF clock_timestamp() - began >= limit_ms * interval '1 ms' THEN
+                RAISE;
+            END IF;
+            wanted := ARRAY[failed] || array_remove(wanted, failed);
+        END;
+    END LOOP;
+    PERFORM set_config('lock_timeout', limit_ms::text, true);
+    PERFORM set_config('refactorkit.locked_at', locked_at::text, false);
     -- The archive's guards, where it has some, let by who says so: this transaction, and no other.
     PERFORM set_config('refactorkit.archive_writer', pg_current_xact_id()::text, true);
 END
@@ -2051,6 +2658,7 @@ DECLARE
         WHERE n.nspname = 'archive' AND o.rolname LIKE '%\_owner' AND NOT o.rolcanlogin AND NOT r.rolcanlogin AND NOT r.rolsuper
     ) END;
     refusals text[] := '{}';
+    later boolean := false;
     found bigint;
     reach numeric;
     listed text;
@@ -2208,6 +2816,12 @@ BEGIN
         ORDER BY 1
     );
 
+    -- What Down drops need not have been validated: `cutover --online` does that after the switch.
+    IF EXISTS (
+        SELECT FROM pg_class AS c JOIN pg_namespace AS a ON a.oid = c.relnamespace
+        WHERE a.nspname = 'archive' AND c.relname = 'patients_turns' AND c.relkind = 'r' AND c.relowner = me) THEN
+        later := coalesce((SELECT u.settings ? 'staged' FROM archive.patients_turns AS u ORDER BY u.turn DESC LIMIT 1), false);
+    END IF;
     -- Foreign keys: an unknown one would be cascaded into, a known one that differs would come back changed.
     refusals := refusals || ARRAY(
         WITH known (t, name, def) AS (VALUES
@@ -2227,16 +2841,16 @@ BEGIN
         SELECT format('foreign key %I of %s %s', known.name, known.t::regclass,
             CASE
                 WHEN c.oid IS NULL THEN 'is missing'
-                WHEN pg_get_constraintdef(c.oid) <> known.def
+                WHEN CASE WHEN later AND known.name = ANY (ARRAY['assessments_user_id_fkey']) THEN replace(pg_get_constraintdef(c.oid), ' NOT VALID', '') ELSE pg_get_constraintdef(c.oid) END <> known.def
                     THEN format('is %s, and must be %s', pg_get_constraintdef(c.oid), known.def)
-                WHEN NOT c.convalidated THEN 'is not validated'
+                WHEN NOT c.convalidated AND NOT (later AND known.name = ANY (ARRAY['assessments_user_id_fkey'])) THEN 'is not validated'
                 WHEN obj_description(c.oid, 'pg_constraint') IS NOT NULL THEN 'has a comment, which would be lost'
                 ELSE 'has triggers that are not in their ordinary state'
             END)
         FROM known
         LEFT JOIN pg_constraint AS c
             ON c.contype = 'f' AND c.conrelid = known.t AND c.conname = known.name
-        WHERE c.oid IS NULL OR pg_get_constraintdef(c.oid) <> known.def OR NOT c.convalidated
+        WHERE c.oid IS NULL OR CASE WHEN later AND known.name = ANY (ARRAY['assessments_user_id_fkey']) THEN replace(pg_get_constraintdef(c.oid), ' NOT VALID', '') ELSE pg_get_constraintdef(c.oid) END <> known.def OR (NOT c.convalidated AND NOT (later AND known.name = ANY (ARRAY['assessments_user_id_fkey'])))
             OR obj_description(c.oid, 'pg_constraint') IS NOT NULL
             OR EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgconstraint = c.oid AND t.tgenabled <> 'O')
         ORDER BY 1
@@ -2434,7 +3048,8 @@ BEGIN
         SELECT format('%s has %s attribute numbers left of 1600, and 100 are wanted: rebuild it first (pg_dump, pg_restore)',
             c.oid::regclass, 1600 - c.relnatts)
         FROM pg_class AS c
-        WHERE c.oid = ANY (ARRAY[]::regclass[]) AND 1600 - c.relnatts < 100
+        WHERE c.oid = ANY (ARRAY[]::regclass[])
+            AND 1600 - c.relnatts < 100
         ORDER BY 1
     );
 

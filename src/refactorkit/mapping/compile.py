@@ -17,6 +17,7 @@ from refactorkit.mapping.fingerprints import target_side
 from refactorkit.mapping.guards import down_guards, up_guards
 from refactorkit.mapping.model import Columns, Definition, Dependant, Mapping
 from refactorkit.mapping.sql import identifier, literal
+from refactorkit.mapping.staging import staging
 from refactorkit.migrations.model import Direction
 
 GUARD_SOURCE = """
@@ -105,6 +106,9 @@ def environment(mapping: Mapping, *, collecting: str = "") -> jinja2.Environment
         "rights": mapping.native.rights,
         "up": up_guards(mapping),
         "down": down_guards(mapping),
+        "stage": staging(mapping),
+        # A statement with this condition does nothing where `cutover --online` has staged the rows.
+        "plain": "current_setting('refactorkit.staged') = ''",
         "functions": codecs.functions(mapping),
         "forward": lambda column, target, alias: codecs.forward(mapping, column, target, alias),
         "back": lambda column, alias: codecs.back(mapping, column, alias),

@@ -13,6 +13,7 @@ DOWN_ACCEPTABLE = ("dependants", "drift", "publications", "archive_readers")
 KEPT_TABLES = ("turns", "map", "past", "tombstones", "decisions", "triggers", "indexes")
 CARE_TABLES = ("holds", "purges")
 """Tables of the archive that Up and Down can do without: an older Up did not make them."""
+STAGE_TABLES = ("stage", "stage_captured", "free")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +30,10 @@ class Guards:
     """The facts of one direction, as the template ``guards.sql.j2`` reads them.
 
     Tables have their schema. A column is (table, name, definition as the server prints it), a
-    foreign key (table, name, definition as the server prints it). ``missing`` is what is said where
-    tables are not there at all, with %s for their names.
+    foreign key (table, name, definition as the server prints it), a staged index (name with schema,
+    definition as the server prints it). ``staged`` are the tables of ``cutover --online``;
+    ``not_yet_valid`` the foreign keys that it may not have validated yet. ``missing`` is what
+    is said where tables are not there at all, with %s for their names.
     """
 
     direction: Direction
@@ -48,6 +51,9 @@ class Guards:
     new_columns: tuple[tuple[str, str], ...]
     own_constraints: tuple[str, ...]
     own_indexes: tuple[str, ...]
+    staged_indexes: tuple[tuple[str, str], ...]
+    staged: tuple[str, ...]
+    not_yet_valid: tuple[str, ...]
     sequences: tuple[Sequence, ...]
     moved: tuple[str, ...]
     kept: tuple[str, ...]
@@ -128,6 +134,12 @@ def up_guards(mapping: Mapping) -> Guards:
         new_columns=tuple(new_columns),
         own_constraints=_own_constraints(mapping),
         own_indexes=(),
+        staged_indexes=tuple(
+            (f"public.{name}", _index(name, target.table, names))
+            for name, names in target.indexes.items()
+        ),
+        staged=tuple(f"archive.{mapping.name}_{name}" for name in STAGE_TABLES),
+        not_yet_valid=(),
         sequences=_sequences(mapping, "public"),
         moved=tuple(f"archive.{table.table}" for table in mapping.table),
         kept=kept_tables(mapping),
@@ -194,6 +206,9 @@ def down_guards(mapping: Mapping) -> Guards:
         new_columns=tuple(new_columns),
         own_constraints=_own_constraints(mapping),
         own_indexes=tuple(own_indexes),
+        staged_indexes=(),
+        staged=(),
+        not_yet_valid=tuple(link.foreign_key_becomes for link in mapping.link),
         sequences=_sequences(mapping, "archive"),
         moved=(s,),
         kept=kept_tables(mapping),
@@ -238,6 +253,10 @@ def _target_keys(mapping: Mapping) -> Iterator[tuple[str, str, str]]:
 def _key(column: str, references: str, key: str, on_delete: str) -> str:
     action = "" if on_delete == "NO ACTION" else f" ON DELETE {on_delete}"
     return f"FOREIGN KEY ({q(column)}) REFERENCES public.{q(references)}({q(key)}){action}"
+
+
+def _index(name: str, table: str, columns: list[str]) -> str:
+    return f"CREATE INDEX {q(name)} ON public.{q(table)} USING btree ({', '.join(map(q, columns))})"
 
 
 def _own_constraints(mapping: Mapping) -> tuple[str, ...]:

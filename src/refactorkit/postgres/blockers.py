@@ -15,8 +15,9 @@ from refactorkit.postgres.lock_modes import LockMode
 
 _CLIENT: Final = "client backend"
 _OWN: Final = """
-    SELECT a.pid, extract(epoch FROM a.backend_start)::text
-    FROM pg_catalog.pg_stat_activity AS a WHERE a.pid = pg_catalog.pg_backend_pid()
+    SELECT a.pid, extract(epoch FROM a.backend_start)::pg_catalog.text
+    FROM pg_catalog.pg_stat_activity AS a
+    WHERE a.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()
 """
 _WAITS: Final = """
     SELECT a.wait_event_type IS NOT DISTINCT FROM 'Lock'
@@ -75,7 +76,7 @@ _MAY_SIGNAL: Final = """
     SELECT rolsuper OR (
         pg_catalog.pg_has_role(current_user, 'pg_signal_backend', 'USAGE')
         AND pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'))
-    FROM pg_catalog.pg_roles WHERE rolname = current_user
+    FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) current_user
 """
 
 

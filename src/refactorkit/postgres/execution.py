@@ -6,7 +6,7 @@ implicit transaction. Whatever stops a run, its error says at which version the 
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -46,6 +46,7 @@ class Runner:
         limits: LockLimits,
         observer: Observer | None = None,
         rehearsal: bool = False,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare a run.
 
@@ -57,7 +58,9 @@ class Runner:
             limits: for table locks.
             observer: is told of each statement.
             rehearsal: roll each file's transaction back where it would be committed.
+            between: is called after each pause between two attempts.
         """
+        self._between = between
         self._dsn = dsn
         self._connection = connection
         self._table = table
@@ -159,6 +162,7 @@ class Runner:
                 )
                 with self._failing():
                     time.sleep(pause)
+                    self._between()
                 attempt += 1
             else:
                 return attempt

@@ -23,20 +23,24 @@ from refactorkit.postgres.connection import Connection
 from refactorkit.postgres.lock_modes import LockMode, adds_to
 from refactorkit.postgres.observation import Observer
 
+# Asked in the path of the session or of a file, which may be anybody's: operators are qualified.
 _NAMES: Final = """
-    SELECT c.oid, n.nspname || '.' || c.relname
+    SELECT c.oid, pg_catalog.concat(n.nspname, '.', c.relname)
     FROM pg_catalog.pg_class AS c
-    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p', 'S', 'v', 'm', 'f')
-        AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+    JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+    WHERE c.relkind::pg_catalog.text OPERATOR(pg_catalog.=)
+            ANY ('{r,p,S,v,m,f}'::pg_catalog.text[])
+        AND n.nspname::pg_catalog.text OPERATOR(pg_catalog.<>)
+            ALL ('{pg_catalog,information_schema,pg_toast}'::pg_catalog.text[])
 """
 _HELD: Final = """
     SELECT l.relation, l.mode
     FROM pg_catalog.pg_locks AS l
-    WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.granted
-        AND l.database = (
+    WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()
+        AND l.locktype OPERATOR(pg_catalog.=) 'relation'::pg_catalog.text AND l.granted
+        AND l.database OPERATOR(pg_catalog.=) (
             SELECT d.oid FROM pg_catalog.pg_database AS d
-            WHERE d.datname = pg_catalog.current_database())
+            WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
 """
 _WRITES: Final = re.compile(r"(?:INSERT \d+|UPDATE|DELETE|MERGE|COPY) (\d+)")
 _RECORDING: Final = "the version row"

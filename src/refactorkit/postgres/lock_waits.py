@@ -20,7 +20,11 @@ _FIRST_PAUSE_SECONDS: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 _CONCURRENTLY: Final = re.compile(r"\bCONCURRENTLY\b", re.IGNORECASE)
 _READ: Final = "SELECT pg_catalog.current_setting('lock_timeout')"
-_READ_MS: Final = "SELECT setting::int FROM pg_catalog.pg_settings WHERE name = 'lock_timeout'"
+# In the path of the session, which may be anybody's: names and operators are qualified.
+_READ_MS: Final = (
+    "SELECT setting::pg_catalog.int4 FROM pg_catalog.pg_settings"
+    " WHERE name OPERATOR(pg_catalog.=) 'lock_timeout'::pg_catalog.text"
+)
 
 _random = secrets.SystemRandom()
 

@@ -27,7 +27,7 @@ from refactorkit.postgres.dsn import Dsn
 _LOOK_EVERY_SECONDS: Final = 0.05
 _QUICK_SECONDS: Final = 0.1
 _END_SECONDS: Final = 15.0
-_WATCHER_TIMEOUT: Final = "SET statement_timeout = '5s'"
+_WATCHER: Final = "SET statement_timeout = '5s'; SET search_path = pg_catalog, pg_temp"
 
 _log = structlog.get_logger()
 
@@ -148,7 +148,7 @@ class LockWatch:
                     if watcher is None:
                         watcher = connect(self._dsn, application_name="refactorkit-watch")
                         stack.callback(watcher.close)
-                        watcher.execute(_WATCHER_TIMEOUT)
+                        watcher.execute(_WATCHER)
                     self._look(watcher)
                 except blockers.AnotherServerError:
                     _log.warning("watch.elsewhere")

@@ -25,13 +25,13 @@ SUBJECTS = (
     ),
     on_up(
         "forget the rights that a role gives",
-        "UPDATE public.users SET is_admin = true WHERE role = 'admin';",
-        "SELECT 1;",
+        "UPDATE public.users SET is_admin = true WHERE role = 'admin' AND",
+        "UPDATE public.users SET is_admin = true WHERE false AND",
     ),
     on_up(
         "leave version 10's default role",
-        "    ALTER COLUMN role SET DEFAULT 'member'::text,\n",
-        "",
+        "    ALTER COLUMN role SET DEFAULT 'member'::text;",
+        "    ALTER COLUMN role SET DEFAULT 'clinician'::text;",
     ),
     on_up(
         "leave version 10's default consent",
@@ -64,13 +64,13 @@ SUBJECTS = (
 IDS = (
     on_up(
         "give a subject the id of a deleted user",
-        "CASE WHEN new.id > new.target_used THEN new.id",
-        "CASE WHEN NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = new.id) THEN new.id",
+        "CASE WHEN new.id > new.target_used\n",
+        "CASE WHEN NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = new.id)\n",
     ),
     on_up(
         "give every subject a new id",
-        "CASE WHEN new.id > new.target_used THEN",
-        "CASE WHEN false THEN",
+        "CASE WHEN new.id > new.target_used\n",
+        "CASE WHEN false\n",
     ),
     on_up(
         "forget the sequences on Up",
@@ -175,8 +175,8 @@ COMPLEMENT = (
     ),
     on_up(
         "forget an added column of subjects",
-        "IF assignments IS NOT NULL THEN",
-        "IF false THEN",
+        "IF assignments IS NOT NULL AND",
+        "IF false AND",
         dressed=True,
     ),
     on_down(

@@ -35,6 +35,10 @@ class Group:
 
 
 GROUPS: Final[Mapping[str, Group]] = {
+    "staged": Group(
+        area=Area.TABLES,
+        do="Take away what is staged (cutover --abort), and begin again.",
+    ),
     "columns": Group(
         area=Area.TABLES,
         do="Bring the column to its definition in the mapping, or change the mapping and compile.",

@@ -1,0 +1,116 @@
+"""Makes the subjects in batches, at a pace that leaves the server to the application."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from refactorkit.commands.chain import reading
+from refactorkit.commands.online.model import Phase, Progress
+from refactorkit.commands.online.session import Session
+from refactorkit.errors import BusyError, RefusedError
+from refactorkit.postgres.replicas import lag_bytes
+from refactorkit.postgres.staging import Staged
+
+_LARGEST_BATCH: Final = 20_000
+_REPLICA_PAUSE_SECONDS: Final = 0.5
+_CATCH_UP_ROWS: Final = 2_000
+_CLOSE_ENOUGH: Final = 50  # keys: what one switch can look at in a few milliseconds
+_ROUNDS: Final = 200
+
+Report = Callable[[Progress], None]
+
+
+def fill(session: Session, report: Report) -> Staged:
+    """Make a subject for every source row that has none; return what is staged then.
+
+    Raises:
+        RefactorkitError: a row cannot become a subject, or the connection was lost; what was made
+            stays, and the next call goes on from there.
+    """
+    pacing = session.request.pacing
+    rows = pacing.batch_rows
+    with reading():
+        total = session.stager.source_rows()
+    began = time.monotonic()
+    staged = must_be_staged(session)
+    first = staged.subjects
+    while not staged.walked:
+        _wait_for_replicas(session, report)
+        started = time.monotonic()
+        session.stager.batch(rows)
+        took = time.monotonic() - started
+        staged = must_be_staged(session)
+        report(_progress(staged, total=total, first=first, seconds=time.monotonic() - began))
+        rows = max(pacing.fewest_rows, _next_batch(rows, took * 1000, pacing.batch_ms))
+        if not staged.walked:
+            time.sleep(took * pacing.rest)
+    return staged
+
+
+def catch_up(session: Session, report: Report) -> Staged:
+    """Look at what was written meanwhile, until next to nothing of it is left.
+
+    Raises:
+        BusyError: the application writes faster than that.
+    """
+    for _ in range(_ROUNDS):
+        staged = must_be_staged(session)
+        if not staged.has_natives:
+            session.stager.note_natives()
+        if not staged.walked:
+            staged = fill(session, report)
+        if staged.waiting > _CLOSE_ENOUGH:
+            session.stager.batch(_CATCH_UP_ROWS)
+            report(Progress(phase=Phase.CATCH_UP, done=staged.waiting))
+            continue
+        if not staged.is_counted:
+            session.stager.recount()
+            continue
+        if staged.walked and staged.has_natives:
+            return staged
+    raise BusyError(
+        "The application writes faster than can be caught up with.",
+        state=session.state(),
+        hint="Try again when less is written.",
+    )
+
+
+def must_be_staged(session: Session) -> Staged:
+    """Return what is staged.
+
+    Raises:
+        RefusedError: nothing is.
+    """
+    staged = session.staged()
+    if staged is None:
+        raise RefusedError("Nothing is staged.", state=session.state())
+    return staged
+
+
+def _wait_for_replicas(session: Session, report: Report) -> None:
+    limit = session.request.pacing.replica_lag_bytes
+    while True:
+        with reading():
+            lag = lag_bytes(session.connection)
+        if lag <= limit:
+            return
+        report(Progress(phase=Phase.FILL, note=f"a replica is {lag:,} bytes behind"))
+        time.sleep(_REPLICA_PAUSE_SECONDS)
+
+
+def _next_batch(rows: int, took_ms: float, wanted_ms: int) -> int:
+    """Return the size of the next batch: towards the wanted time, at most doubled or halved."""
+    factor = min(2.0, max(0.5, wanted_ms / max(took_ms, 0.1)))
+    return min(_LARGEST_BATCH, int(rows * factor))
+
+
+def _progress(staged: Staged, *, total: int, first: int, seconds: float) -> Progress:
+    rate = (staged.subjects - first) / seconds if seconds > 0 else 0.0
+    left = max(0, total - staged.subjects) / rate if rate > 0 else None
+    return Progress(
+        phase=Phase.FILL,
+        done=staged.subjects,
+        total=max(total, staged.subjects),
+        rows_per_second=rate,
+        seconds_left=left,
+    )
