@@ -11,7 +11,7 @@ import psycopg
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from refactorkit.commands.online import Phase, Progress, abort, cutover
+from refactorkit.commands.online import Phase, Progress, abort, cutover, stage
 from refactorkit.commands.verdict import Verdict
 from refactorkit.commands.verify import VerifyRequest, verify
 from refactorkit.postgres.dsn import Dsn
@@ -117,6 +117,8 @@ def test_every_write_of_version_10_is_in_version_11_once_whatever_the_moment(
             abort(request(url), meanwhile)
             assert catalog(url) == schema
             assert version_10(one) == version_10(two)
+        if ending == "goose" and not stops:
+            stage(request(url), meanwhile)
         if ending == "goose" and not is_over:
             write(MOMENTS, Progress(phase=Phase.SWITCH))
             live.turn("up", {"batch": "2"})
