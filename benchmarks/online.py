@@ -54,7 +54,6 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
         request = OnlineRequest(
             chain=chain_of(dsn, directory),
-            mapping=_HERE.parent / "archive" / "patients.toml",
             pacing=Pacing(rest=options.rest),
         )
         with Application(

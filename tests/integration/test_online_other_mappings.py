@@ -56,7 +56,7 @@ def asked(name: str, empty_database: str, tmp_path: Path) -> OnlineRequest:
     (tmp_path / mapping.migration).write_text(compile_migration(mapping), encoding="utf-8")
     with psycopg.connect(empty_database) as connection:
         connection.execute((MAPPINGS / f"{name}.sql").read_bytes())
-    return request(empty_database, mapping=MAPPINGS / f"{name}.toml", directory=tmp_path)
+    return request(empty_database, directory=tmp_path)
 
 
 def whole(url: str, *, schema_only: bool = False) -> str:

@@ -22,7 +22,6 @@ HURRIED = Pacing(batch_rows=2, fewest_rows=2, batch_ms=0, rest=0)
 def request(
     url: str,
     *,
-    mapping: Path = MAPPING,
     directory: Path = SQL,
     pacing: Pacing = HURRIED,
     max_lock_ms: int = 2_000,
@@ -32,7 +31,6 @@ def request(
     chain = Chain(dsn=Dsn.parse(url), directory=directory, table="goose_db_version", environ={})
     return OnlineRequest(
         chain=chain,
-        mapping=mapping,
         pacing=pacing,
         max_lock_ms=max_lock_ms,
         retries=retries,

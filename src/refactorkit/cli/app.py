@@ -21,7 +21,6 @@ from refactorkit.cli import (
     embedded_server,
     logging,
     migrate,
-    online,
     plan,
     preflight,
     render,
@@ -215,7 +214,6 @@ _GROUPS: Final[tuple[Callable[[typer.Typer], None], ...]] = (
     compile_mapping.register,
     archive.register,
     audit.register,
-    online.register,
 )
 for _register in _GROUPS:
     _register(app)

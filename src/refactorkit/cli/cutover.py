@@ -1,7 +1,7 @@
 """The command ``cutover``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -24,11 +24,16 @@ from refactorkit.cli.migrate import (
     make_limits,
     names,
 )
+from refactorkit.cli.online import Action, refuse_mixed, run_online
 from refactorkit.cli.render import emit
 from refactorkit.commands import cutover as use_case
 from refactorkit.commands.chain import DEFAULT_LOCK_WAIT_SECONDS
+from refactorkit.commands.online import OnlineRequest, Pacing
+from refactorkit.commands.online.model import DEFAULT_MAX_LOCK_MS
 from refactorkit.commands.operation.foresight import preflight_gate
 from refactorkit.postgres.lock_waits import DEFAULT_RETRIES
+
+_ONLINE: Final = "While the application runs"
 
 
 def register(app: typer.Typer) -> None:
@@ -62,6 +67,48 @@ def cutover(
         bool,
         typer.Option(help="Ask every check of preflight before; the guards look in any case."),
     ] = True,
+    online: Annotated[
+        bool,
+        typer.Option(
+            "--online",
+            rich_help_panel=_ONLINE,
+            help="Stage everything beside the running application; the switch locks for a moment. "
+            "Stopped, the same command goes on.",
+        ),
+    ] = False,
+    stage_only: Annotated[
+        bool,
+        typer.Option("--stage-only", rich_help_panel=_ONLINE, help="All but the switch."),
+    ] = False,
+    pause_before_switch: Annotated[
+        bool,
+        typer.Option(
+            "--pause-before-switch",
+            rich_help_panel=_ONLINE,
+            help="Ask, on a terminal, once everything is ready.",
+        ),
+    ] = False,
+    abort: Annotated[
+        bool,
+        typer.Option(
+            "--abort",
+            rich_help_panel=_ONLINE,
+            help="Take away what is staged: the older version is as it was.",
+        ),
+    ] = False,
+    status: Annotated[
+        bool,
+        typer.Option("--status", rich_help_panel=_ONLINE, help="Say where it is; change nothing."),
+    ] = False,
+    rest: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="TIMES",
+            rich_help_panel=_ONLINE,
+            help="Pause after a batch, as a multiple of the time that it took.",
+        ),
+    ] = Pacing().rest,
     max_lock_ms: MaxLockMs = None,
     lock_wait: LockWait = DEFAULT_LOCK_WAIT_SECONDS,
     lock_timeout_ms: LockTimeout = None,
@@ -71,6 +118,35 @@ def cutover(
     """Take the database to the newest refactor: ask, run, verify, report."""
     options = settings(ctx)
     accepted = names(accept or [])
+    if online or stage_only or pause_before_switch or abort or status:
+        wanted = {
+            Action.STAGE: stage_only, Action.ABORT: abort, Action.STATUS: status,
+        }  # fmt: skip
+        refuse_mixed(
+            online=online,
+            wanted=wanted,
+            offline={
+                "--to": to is not None,
+                "--plan": plan is not None,
+                "--lock-timeout-ms": lock_timeout_ms is not None,
+                "--terminate-blockers-after": terminate_blockers_after is not None,
+            },
+        )
+        run_online(
+            options,
+            OnlineRequest(
+                chain=chain_of(options),
+                accept=accepted,
+                max_lock_ms=max_lock_ms or DEFAULT_MAX_LOCK_MS,
+                retries=retries,
+                lock_wait_seconds=lock_wait,
+                pacing=Pacing(rest=rest),
+            ),
+            action=next((action for action, given in wanted.items() if given), Action.CUTOVER),
+            expect=expectation(expect_database, expect_environment),
+            confirm=None if status or abort else confirm_by(yes=yes, operation="cutover"),
+            pause=pause_before_switch,
+        )
     result = use_case.cutover(
         use_case.CutoverRequest(
             chain=chain_of(options),

@@ -1,124 +1,98 @@
 """The cutover while the application runs: its progress, its results, its questions."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated, Any, Final
+from enum import StrEnum
+from typing import Any, Final, NoReturn
 
 import typer
 from rich.console import Console
 
-from refactorkit.cli.context import Settings, settings
-from refactorkit.cli.migrate import LockWait, chain_of, names
+from refactorkit.cli.context import Settings
 from refactorkit.cli.render import emit, progress
 from refactorkit.commands import online
-from refactorkit.commands.chain import DEFAULT_LOCK_WAIT_SECONDS
-from refactorkit.commands.compile_mapping import DEFAULT_MAPPING
 from refactorkit.commands.online import (
     OnlineRequest,
     OnlineResult,
     OnlineStatus,
-    Pacing,
     Progress,
 )
-from refactorkit.commands.online.model import DEFAULT_MAX_LOCK_MS, DEFAULT_RETRIES
+from refactorkit.commands.online.introduction import introduce
+from refactorkit.commands.operation.model import Confirm, Expectation
 from refactorkit.errors import UsageError
 
 _QUESTION: Final = "Everything is ready. Switch now?"
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the program."""
-    app.command("cutover-online")(cutover_online)
+class Action(StrEnum):
+    """What is asked of an online cutover."""
+
+    CUTOVER = "cutover"
+    STAGE = "--stage-only"
+    ABORT = "--abort"
+    STATUS = "--status"
 
 
-def cutover_online(
-    ctx: typer.Context,
-    *,
-    mapping: Annotated[
-        Path, typer.Option(help="The mapping that the migration was compiled from.")
-    ] = DEFAULT_MAPPING,
-    accept: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Overrule the guard of this name; may be repeated."),
-    ] = None,
-    stage_only: Annotated[
-        bool, typer.Option("--stage-only", help="Do everything but the switch.")
-    ] = False,
-    abort: Annotated[
-        bool, typer.Option("--abort", help="Take away what is staged: version 10 is as it was.")
-    ] = False,
-    status: Annotated[
-        bool, typer.Option("--status", help="Say where the cutover is; change nothing.")
-    ] = False,
-    pause_before_switch: Annotated[
-        bool,
-        typer.Option("--pause-before-switch", help="Ask before the switch (on a terminal)."),
-    ] = False,
-    check: Annotated[
-        bool, typer.Option("--verify/--no-verify", help="Compare every row and column at the end.")
-    ] = True,
-    max_lock_ms: Annotated[
-        int,
-        typer.Option(min=1, help="Give up, and try again, rather than wait longer for locks."),
-    ] = DEFAULT_MAX_LOCK_MS,
-    retries: Annotated[int, typer.Option(min=0, help="How often to try again.")] = DEFAULT_RETRIES,
-    rest: Annotated[
-        float,
-        typer.Option(min=0, help="Pause after a batch, as a multiple of the time that it took."),
-    ] = Pacing().rest,
-    lock_wait: LockWait = DEFAULT_LOCK_WAIT_SECONDS,
+def refuse_mixed(
+    *, online: bool, wanted: Mapping[Action, bool], offline: Mapping[str, bool]
 ) -> None:
-    """Cut over while the application runs; stopped, the same command goes on."""
-    if sum((stage_only, abort, status)) > 1:
+    """Refuse options that do not go together.
+
+    Raises:
+        UsageError: which they are.
+    """
+    if not online:
+        raise UsageError("--stage-only, --pause-before-switch, --abort and --status need --online.")
+    if sum(wanted.values()) > 1:
         raise UsageError("--stage-only, --abort and --status exclude each other.")
-    options = settings(ctx)
-    request = OnlineRequest(
-        chain=chain_of(options),
-        mapping=mapping,
-        accept=names(accept or []),
-        max_lock_ms=max_lock_ms,
-        retries=retries,
-        lock_wait_seconds=lock_wait,
-        pacing=Pacing(rest=rest),
-    )
-    if status:
-        emit_status(options, online.status(request))
-    elif abort:
-        with reporting() as report:
-            left = online.abort(request, report)
-        emit_status(options, left)
-    elif stage_only:
-        with reporting() as report:
-            left = online.stage(request, report)
-        emit_status(options, left)
-    else:
-        run(options, request, ask=pause_before_switch, check=check)
+    given = [name for name, is_given in offline.items() if is_given]
+    if given:
+        raise UsageError(f"{' and '.join(given)} cannot be had with --online.")
 
 
-def run(options: Settings, request: OnlineRequest, *, ask: bool, check: bool) -> None:
-    """Run a whole online cutover, show how it goes, and exit by its verdict.
+def run_online(
+    options: Settings,
+    request: OnlineRequest,
+    *,
+    action: Action,
+    expect: Expectation,
+    confirm: Confirm | None,
+    pause: bool,
+) -> NoReturn:
+    """Do what is asked, show how it goes, and exit by its verdict.
 
     Args:
         options: the global options.
         request: what to cut over.
-        ask: wait for a yes before the switch.
-        check: verify every row afterwards.
+        action: how much of it.
+        expect: which database is meant.
+        confirm: asks the operator before anything; None: they have said yes already.
+        pause: ask once more before the switch.
 
     Raises:
         UsageError: a question is to be asked, and there is nobody to answer.
-        RefactorkitError: as ``online.cutover``.
+        RefactorkitError: as the use cases.
     """
-    if ask and not sys.stdin.isatty():
+    if pause and not sys.stdin.isatty():
         raise UsageError(
             "--pause-before-switch asks on a terminal, and standard input is none.",
             hint="Use --stage-only, then run the command again to switch.",
         )
-    with reporting() as report:
-        result = online.cutover(request, report, confirm=_confirm if ask else None, check=check)
-    emit(options, document(result), lambda console: _text(console, result))
-    raise typer.Exit(result.exit_code)
+    introduce(request, expect, confirm)
+    if action is Action.CUTOVER:
+        with reporting() as report:
+            result = online.cutover(request, report, confirm=_confirm if pause else None)
+        emit(options, document(result), lambda console: _text(console, result))
+        raise typer.Exit(result.exit_code)
+    if action is Action.STATUS:
+        status = online.status(request)
+    else:
+        act = online.abort if action is Action.ABORT else online.stage
+        with reporting() as report:
+            status = act(request, report)
+    emit_status(options, status)
+    raise typer.Exit
 
 
 @contextmanager

@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Final
 
 from refactorkit.commands.chain import DEFAULT_LOCK_WAIT_SECONDS, Chain
-from refactorkit.commands.compile_mapping import DEFAULT_MAPPING
 from refactorkit.commands.verdict import Verdict
 from refactorkit.commands.verify import VerifyResult
 from refactorkit.postgres.lock_waits import LockLimits
@@ -58,7 +56,6 @@ class OnlineRequest:
 
     Attributes:
         chain: files and database.
-        mapping: the file that the migration was compiled from.
         accept: names of guards that the operator overrules.
         max_lock_ms: how long to wait for a lock, milliseconds, before giving up and trying again;
             never 0.
@@ -68,7 +65,6 @@ class OnlineRequest:
     """
 
     chain: Chain
-    mapping: Path = DEFAULT_MAPPING
     accept: tuple[str, ...] = ()
     max_lock_ms: int = DEFAULT_MAX_LOCK_MS
     retries: int = DEFAULT_RETRIES

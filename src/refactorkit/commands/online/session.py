@@ -3,15 +3,16 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from refactorkit.commands.chain import Found, look, reading
 from refactorkit.commands.online.model import OnlineRequest
 from refactorkit.errors import NOTHING_CHANGED, RefactorkitError, RefusedError, UsageError
-from refactorkit.mapping.compile import compile_migration
-from refactorkit.mapping.load import load_mapping
+from refactorkit.mapping.compiled import refactor_of
 from refactorkit.mapping.model import Mapping
 from refactorkit.mapping.stage import stage_of
 from refactorkit.migrations.files import read_folder
+from refactorkit.migrations.model import Migration
 from refactorkit.migrations.one_message import in_one_message
 from refactorkit.migrations.plan import Step, plan_up
 from refactorkit.postgres import checksums, history
@@ -104,12 +105,12 @@ def session(request: OnlineRequest, *, alone: bool = True) -> Iterator[Session]:
 
     Raises:
         BusyError: another runner is at work.
+        UsageError: none of the files is a refactor.
         RefusedError: the migration is not what its mapping compiles to, or the server is read-only.
     """
     TableName.parse(request.chain.table)  # before anything is opened
     migrations = read_folder(request.chain.directory, environ=request.chain.environ)
-    mapping = load_mapping(request.mapping)
-    _must_be_compiled(request, mapping)
+    mapping = _newest(migrations, request.chain.directory)
     with (
         connected(request.chain.dsn) as connection,
         contextlib.ExitStack() as stack,
@@ -139,20 +140,28 @@ def session(request: OnlineRequest, *, alone: bool = True) -> Iterator[Session]:
         yield opened
 
 
-def _must_be_compiled(request: OnlineRequest, mapping: Mapping) -> None:
-    """Refuse a file that would not know what is staged by this mapping."""
-    path = request.chain.directory / mapping.migration
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+def _newest(migrations: tuple[Migration, ...], directory: Path) -> Mapping:
+    """Return the mapping of the newest refactor among the files, which must be as it was compiled.
+
+    Another file would not know what is staged by this program.
+
+    Raises:
+        UsageError: none of the files is a refactor.
+        RefusedError: it was edited, or compiled by another version.
+    """
+    refactors = [found for found in map(refactor_of, migrations) if found is not None]
+    if not refactors:
         raise UsageError(
-            f"{path} cannot be read, and it is what {request.mapping} is to be cut over with.",
+            f"None of the files in {directory} is a refactor: there is nothing to cut over to.",
             state=NOTHING_CHANGED,
-            hint="Name the folder with --dir and the mapping with --mapping.",
-        ) from error
-    if text != compile_migration(mapping):
-        raise RefusedError(
-            f"{path} is not what {request.mapping} compiles to.",
-            state=NOTHING_CHANGED,
-            hint="Run refactorkit compile, and look at what has changed.",
+            hint="Ordinary files are run by refactorkit up; is --dir the right folder?",
         )
+    newest = refactors[-1]
+    if not newest.is_as_compiled:
+        raise RefusedError(
+            f"{newest.migration.file} is not what this program compiles from its mapping.",
+            state=NOTHING_CHANGED,
+            hint="Run refactorkit compile, and look at what has changed; or cut over without"
+            " --online.",
+        )
+    return newest.mapping

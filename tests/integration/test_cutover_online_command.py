@@ -1,0 +1,70 @@
+"""`cutover --online` as an operator types it."""
+
+import pytest
+
+from tests.support.cli import run
+from tests.support.clinic import open_clinic
+from tests.support.dump import pg_dump
+
+
+@pytest.fixture
+def url(database_at_10: str) -> str:
+    open_clinic(database_at_10)
+    return database_at_10
+
+
+def test_it_stages_says_where_it_is_and_switches(url: str) -> None:
+    staged = run("cutover", "--online", "--stage-only", "--yes", "--json", url=url)
+    assert staged.code == 0, staged.err
+    assert (staged.document["version"], staged.document["next"]) == (10, "ready to switch")
+
+    asked = run("cutover", "--online", "--status", "--json", url=url)
+    assert asked.document == staged.document
+
+    done = run("cutover", "--online", "--yes", "--json", url=url)
+    assert done.code == 0, done.err
+    assert (done.document["verdict"], done.document["after"]) == ("pass", 11)
+    assert done.document["subjects_staged"] == staged.document["subjects_staged"]
+    assert done.document["locked_ms"] > 0
+
+    again = run("cutover", "--online", "--yes", url=url)
+    assert again.code == 0, again.err
+    assert "The switch had happened before: version 11." in again.out
+
+
+def test_an_abort_leaves_version_10_as_it_was(url: str) -> None:
+    before = pg_dump(url)
+    assert run("cutover", "--online", "--stage-only", "--yes", url=url).code == 0
+    assert pg_dump(url) != before
+    aborted = run("cutover", "--online", "--abort", url=url)
+    assert aborted.code == 0, aborted.err
+    assert pg_dump(url) == before
+
+
+def test_another_database_than_is_meant_is_left_alone(url: str) -> None:
+    before = pg_dump(url, exclude_schemas=())
+    other = ("--online", "--expect-database", "elsewhere", "--yes")
+    refused = run("cutover", *other, url=url)
+    assert refused.code == 3
+    assert '"elsewhere" was expected' in refused.err
+    assert pg_dump(url, exclude_schemas=()) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--stage-only",), "need --online"),
+        (("--online", "--stage-only", "--abort"), "exclude each other"),
+        (("--online", "--to", "11"), "--to cannot be had with --online"),
+        (("--online",), "there is no terminal to ask on"),
+        (("--online", "--yes", "--pause-before-switch"), "asks on a terminal"),
+    ],
+)
+def test_what_does_not_go_together_is_a_usage_error(
+    url: str, options: tuple[str, ...], says: str
+) -> None:
+    before = pg_dump(url, exclude_schemas=())
+    refused = run("cutover", *options, url=url)
+    assert refused.code == 2
+    assert says in refused.err
+    assert pg_dump(url, exclude_schemas=()) == before
