@@ -584,7 +584,8 @@ BEGIN
                 AND NOT (t.tgname = 'patients_guard' AND t.tgqual IS NULL AND t.tgnargs = 0 AND t.tgtype = 58 -- BEFORE UPDATE OR DELETE OR TRUNCATE, a statement
                     AND EXISTS (
                         SELECT FROM pg_proc AS p
-                        WHERE p.oid = t.tgfoid AND p.oid = to_regprocedure('archive.patients_guard()')
+                        WHERE p.oid = t.tgfoid AND p.proname = 'patients_guard' AND p.pronargs = 0
+                            AND p.pronamespace = to_regnamespace('archive')
                             AND NOT p.prosecdef AND p.proconfig = ARRAY['search_path=pg_catalog, pg_temp']
                             AND encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') = 'f5b0f3daaad0867d84fa5739e02496fc06244cd215b37b0477c9ce18cdef1212'))
                 AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges'), to_regclass('archive.patients_stage'), to_regclass('archive.patients_stage_captured'), to_regclass('archive.patients_free')]::oid[])
@@ -653,7 +654,7 @@ BEGIN
         ELSE
             -- What Down kept must still be there, and of the structure that this file knows.
             SELECT string_agg(t, ', ') INTO listed
-            FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_tombstones', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.patients_holds', 'archive.patients_purges', 'archive.notification_queue']) AS t
+            FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_tombstones', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.notification_queue']) AS t
             WHERE to_regclass(t) IS NULL;
             IF listed IS NOT NULL THEN
                 refusals := refusals || format('%s is gone: what was kept there could not be given back', listed);
@@ -3141,7 +3142,8 @@ BEGIN
                 AND NOT (t.tgname = 'patients_guard' AND t.tgqual IS NULL AND t.tgnargs = 0 AND t.tgtype = 58 -- BEFORE UPDATE OR DELETE OR TRUNCATE, a statement
                     AND EXISTS (
                         SELECT FROM pg_proc AS p
-                        WHERE p.oid = t.tgfoid AND p.oid = to_regprocedure('archive.patients_guard()')
+                        WHERE p.oid = t.tgfoid AND p.proname = 'patients_guard' AND p.pronargs = 0
+                            AND p.pronamespace = to_regnamespace('archive')
                             AND NOT p.prosecdef AND p.proconfig = ARRAY['search_path=pg_catalog, pg_temp']
                             AND encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') = 'f5b0f3daaad0867d84fa5739e02496fc06244cd215b37b0477c9ce18cdef1212'))
                 AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges')]::oid[])

@@ -324,3 +324,10 @@ def test_no_value_of_a_row_is_in_any_answer(url: str, db: psycopg.Connection) ->
         assert CANARY not in told.out + told.err
         assert keeps_secrets(told, url)
         assert HEAD not in told.out
+
+
+def test_the_style_of_times_is_the_sessions_own_affair(url: str, db: psycopg.Connection) -> None:
+    plain = meter(url)
+    for name, value in (("DateStyle", "SQL, DMY"), ("TimeZone", "Asia/Kolkata")):
+        db.execute(f"ALTER DATABASE {db.info.dbname} SET {name} = '{value}'".encode())
+    assert (meter(url).code, meter(url).out) == (plain.code, plain.out)

@@ -11,7 +11,7 @@ from refactorkit.mapping.model import Mapping
 from refactorkit.migrations.model import Direction
 from refactorkit.postgres import checksums
 from refactorkit.postgres.connection import Connection
-from refactorkit.postgres.evidence_tables import SUFFIXES
+from refactorkit.postgres.evidence_tables import EVIDENCE, LEAVES, ROW_SALTS
 from refactorkit.postgres.refactors import names as refactor_names
 
 _TABLES: Final = """
@@ -49,8 +49,8 @@ def found_places(connection: Connection, mapping: Mapping, after: Direction) -> 
     """Look through the catalog; reads no row."""
     own = {*kept_tables(mapping), f"archive.{checksums.TABLE}"}
     own |= {place.name for place in places(mapping, after)}
-    # Leaves and manifests say nothing once the salts are gone, which are erased with the person.
-    own |= {f"archive.{mapping.name}_{suffix}" for suffix in SUFFIXES}
+    # Leaves and manifests say nothing once the salts are gone; those of rows go with their rows.
+    own |= {f"archive.{mapping.name}_{suffix}" for suffix in (ROW_SALTS, LEAVES, EVIDENCE)}
     others = tuple(f"{name}_" for name in refactor_names(connection) if name != mapping.name)
     related = relations(mapping, after)
     found: list[Place] = []

@@ -60,7 +60,11 @@ def last_turn(connection: Connection, name: str) -> Turn | None:
     """Return the last turn of one refactor; None where it has none."""
     row: Any = connection.execute(
         sql.SQL(
-            "SELECT turn, direction, at, mapping::text, structure_hash, counts FROM {}"
+            # As text in one form: the driver reads a time in one DateStyle alone.
+            "SELECT turn, direction,"
+            " pg_catalog.to_char(pg_catalog.timezone('UTC', at),"
+            " 'YYYY-MM-DD\"T\"HH24:MI:SS.US+00'),"
+            " mapping::text, structure_hash, counts FROM {}"
             " ORDER BY turn DESC LIMIT 1"
         ).format(sql.Identifier("archive", f"{name}_turns"))
     ).fetchone()
@@ -77,7 +81,7 @@ def last_turn(connection: Connection, name: str) -> Turn | None:
         name=name,
         number=number,
         direction=Direction(direction),
-        at=at,
+        at=datetime.fromisoformat(at),
         counts=counts,
         mapping=mapping,
     )

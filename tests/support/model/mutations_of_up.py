@@ -12,11 +12,13 @@ SUBJECTS = (
         "let subjects log in",
         "    false::boolean,\n    archive.patients_forward_first_name(s.name)",
         "    true::boolean,\n    archive.patients_forward_first_name(s.name)",
+        times=0,
     ),
     on_up(
         "make up a consent",
         "    (false)::boolean,\n    (false)::boolean,\n    (NULL)",
         "    (true)::boolean,\n    (false)::boolean,\n    (NULL)",
+        times=0,
     ),
     on_up(
         "make up a consent of natives",
