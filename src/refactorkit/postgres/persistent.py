@@ -175,9 +175,11 @@ class PersistentServer:
         root = self.files.root
         try:
             for folder in (*reversed(root.parents), root):
-                if not folder.exists():
-                    # Whoever the server runs as must be able to pass, whatever root's umask is.
+                if folder.exists():
+                    continue
+                with contextlib.suppress(FileExistsError):  # of another start, just now
                     folder.mkdir(mode=0o700)
+                    # Whoever the server runs as must be able to pass, whatever root's umask is.
                     folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
         except OSError as error:
             raise UsageError(
