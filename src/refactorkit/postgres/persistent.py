@@ -186,7 +186,8 @@ class PersistentServer:
                 f"The folder {root} cannot be made ({error.strerror}).",
                 hint="Choose another one with --directory.",
             ) from error
-        if not self._exists() and not self.files.lock.exists() and any(root.iterdir()):
+        # In this order: another start makes its lock first, and then the rest.
+        if any(root.iterdir()) and not self._exists() and not self.files.lock.exists():
             raise RefusedError(
                 f"The folder {root} holds other files.",
                 hint="Choose an empty or a new one with --directory.",
