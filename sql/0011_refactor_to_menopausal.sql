@@ -695,6 +695,30 @@ BEGIN
                 refusals := refusals || format('%s rows of public.users have the id of a subject that is to return: id %s%s',
                     found, listed, CASE WHEN found > 10 THEN ', ...' ELSE '' END);
             END IF;
+            -- An id that was typed in again for somebody else: they must not get what is kept of another.
+            IF 'reused_ids' <> ALL (accepted) THEN
+                SELECT count(*), string_agg(x.id, ', ' ORDER BY x.n) FILTER (WHERE x.n <= 10) INTO found, listed
+                FROM (
+                    SELECT y.id, row_number() OVER (ORDER BY y.id) AS n
+                    FROM (
+                        SELECT 'users ' || t.id AS id
+                        FROM archive.patients_kept_users AS k
+                        JOIN public.users AS t ON t.id = k.id
+                        WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND k.refactorkit_kind = 'native'
+                            AND record_image_ne(ROW(t.created_at), ROW(k.created_at)) AND record_image_ne(ROW(t.email), ROW(k.email))
+                        UNION ALL
+                        SELECT 'patients ' || s.id AS id
+                        FROM archive.patients_written_patients AS w
+                        JOIN public.patients AS s ON s.id = w.source_id
+                        WHERE w.turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down')
+                            AND record_image_ne(ROW(s.created_at), ROW(w.created_at)) AND record_image_ne(ROW(s.name), ROW(w.name))
+                    ) AS y
+                ) AS x;
+                IF found > 0 THEN
+                    refusals := refusals || format('%s rows have the id of somebody whom Down kept, and are somebody else by all else: %s%s; give them another id, or say that they are the same (--accept reused_ids)',
+                        found, listed, CASE WHEN found > 10 THEN ', ...' ELSE '' END);
+                END IF;
+            END IF;
             -- Who was erased stays erased: an id of theirs that is in use is a restored backup, or was typed in.
             SELECT count(*), string_agg(format('%s %s', x.table_name, x.row_id), ', ' ORDER BY x.n) FILTER (WHERE x.n <= 10),
                 string_agg(DISTINCT x.source_id, ', ') FILTER (WHERE x.n <= 10)

@@ -316,3 +316,25 @@ def test_the_first_id_that_a_turn_gives_out_counts_for_both_sequences(found: Fou
     found.down()
     assert found.one("SELECT id FROM public.patients") == 1
     assert found.one("SELECT nextval('public.users_id_seq')") == 2
+
+
+def test_an_id_that_was_typed_in_again_gives_nobody_what_is_kept_of_another(found: Found) -> None:
+    found.patient(40)
+    found.up()
+    found.run(
+        "UPDATE public.users SET email = 'pat@x', password_hash = 'p', is_active = true,"
+        " phone = 'hers' WHERE id = 40;"
+        " UPDATE public.users SET phone = 'his', bmi = 20.5 WHERE id = 2"
+    )
+    found.down()
+    found.run(
+        "DELETE FROM public.patients WHERE id = 40; DELETE FROM public.users WHERE id = 2;"
+        "INSERT INTO public.users (id, email, password_hash) VALUES (2, 'new@x', 'n');"
+        "INSERT INTO public.patients (id, name, user_id) VALUES (40, 'Somebody Else', 1)"
+    )
+    found.assert_up_is_refused("somebody else by all else: patients 40, users 2; .*reused_ids")
+    found.run(
+        "UPDATE public.patients SET id = 4040; UPDATE public.users SET id = 2222 WHERE id = 2"
+    )
+    found.up()
+    assert found.rows("SELECT phone FROM public.users WHERE id IN (2222, 4040)") == [(None,)] * 2

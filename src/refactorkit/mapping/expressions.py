@@ -94,6 +94,27 @@ class Expressions:
             named.add(self.mapping.source.touched)
         return [name for name in self.mapping.source.columns if name in named]
 
+    def another_target(self, living: str, kept: str) -> str:
+        """Return the condition that a native's id was typed in again for somebody else.
+
+        All that identifies a row differs: what a subject has from its source as it is (when it was
+        made), and what no two rows share. Empty where the mapping knows neither.
+        """
+        names = [n for n, s in self.copied.items() if s != self.mapping.source.touched]
+        names += [name for name, _ in self.templates]
+        return self._all_differ(names, living, kept) if len(names) > 1 else ""
+
+    def another_source(self, living: str, written: str) -> str:
+        """Return the same for a source row: when it was made, and what it is called."""
+        names = [s for s in self.copied.values() if s != self.mapping.source.touched]
+        names += [name for name in [self.mapping.native.named] if name]
+        return self._all_differ(names, living, written) if len(names) > 1 else ""
+
+    def _all_differ(self, names: Iterable[str], one: str, other: str) -> str:
+        return " AND ".join(
+            f"record_image_ne(ROW({one}.{q(name)}), ROW({other}.{q(name)}))" for name in names
+        )
+
     @property
     def self_references(self) -> list[str]:
         """The target's columns that point at the target itself."""
