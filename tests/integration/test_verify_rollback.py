@@ -331,3 +331,23 @@ def test_the_style_of_times_is_the_sessions_own_affair(url: str, db: psycopg.Con
     for name, value in (("DateStyle", "SQL, DMY"), ("TimeZone", "Asia/Kolkata")):
         db.execute(f"ALTER DATABASE {db.info.dbname} SET {name} = '{value}'".encode())
     assert (meter(url).code, meter(url).out) == (plain.code, plain.out)
+
+
+def test_who_would_read_what_was_written_meanwhile_is_named_and_stops_nothing(url: str) -> None:
+    with fresh_role(url) as old, fresh_role(url) as both, psycopg.connect(url) as db:
+        for role, tables in ((old, ["archive.patients"]), (both, ["archive.patients", "users"])):
+            for table in tables:
+                grant = sql.SQL("GRANT SELECT ON {} TO {}")
+                name = sql.Identifier(*table.split("."))
+                db.execute(grant.format(name, sql.Identifier(role)))
+        db.commit()
+        told = meter(url)
+        assert told.code == 0, told.err
+        assert told.document["refactors"][0]["new_readers"] == [old]
+        text = run("verify", "--rollback", "--dir", SQL, url=url).out
+        assert f"New to {old} after Down" in text
+        rehearsed = run("rollback", "--dry-run", "--json", "--dir", SQL, url=url)
+        assert rehearsed.code == 0, rehearsed.err
+        (remark,) = rehearsed.document["forecast"]["remarks"]
+        assert old in remark
+        assert both not in remark

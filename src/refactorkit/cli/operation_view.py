@@ -50,7 +50,11 @@ def document(result: OperationResult) -> dict[str, Any]:
         "refactors": [_refactor(report) for report in result.refactors],
         "deletions": [_deletion(each) for each in result.deletions],
         "forecast": result.forecast
-        and {"counts": dict(result.forecast.counts), "decisions": dict(result.forecast.decisions)},
+        and {
+            "counts": dict(result.forecast.counts),
+            "decisions": dict(result.forecast.decisions),
+            "remarks": list(result.forecast.remarks),
+        },
         "statements": [statement_document(each) for each in result.statements],
         "plan": result.comparison and _comparison(result.comparison),
         "verify": {

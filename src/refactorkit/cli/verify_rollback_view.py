@@ -6,7 +6,7 @@ from refactorkit.cli.render import table
 from refactorkit.commands.verdict import Verdict
 from refactorkit.commands.verify_rollback import Forecast, RollbackResult
 from refactorkit.postgres.decisions import DecisionCount, total
-from refactorkit.postgres.rollback_figures import Figures, Refusal
+from refactorkit.postgres.rollback_figures import Figures, Refusal, sentence_on_readers
 
 _WORDS = {
     Verdict.PASS: "PASS: nothing is known that would stop Down.",
@@ -38,6 +38,8 @@ def _forecast(console: Console, forecast: Forecast) -> None:
         return
     _figures(console, measured.figures)
     _decisions(console, measured.decisions)
+    if measured.new_readers:
+        console.print(sentence_on_readers(measured.new_readers), soft_wrap=True)
 
 
 def _refusal(refusal: Refusal) -> str:

@@ -168,7 +168,7 @@ def _ask(request: RollbackRequest, session: Session, path: Path, forecast: Forec
             for table, count in count_rows(session.connection, mapping, at_new=True).items()
         }
         identity = identify(session.connection)
-    numbers = forecast.counts if forecast is not None else {}
+    told = forecast or Forecast()
     yes = request.confirm(
         Question(
             operation="rollback",
@@ -177,7 +177,10 @@ def _ask(request: RollbackRequest, session: Session, path: Path, forecast: Forec
             after=chains.version_after(session.found.history, path.steps),
             files=tuple(step.migration.file for step in path.steps),
             rows=rows,
-            remarks=tuple(f"{count:,} rows would be {what}." for what, count in numbers.items()),
+            remarks=(
+                *(f"{count:,} rows would be {what}." for what, count in told.counts.items()),
+                *told.remarks,
+            ),
         )
     )
     refuse_a_no(yes)

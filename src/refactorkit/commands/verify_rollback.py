@@ -287,4 +287,5 @@ def _forecast_document(forecast: Forecast) -> dict[str, Any]:
             {"rule": d.rule, "table": d.table, "column": d.column, "count": d.count}
             for d in measured.decisions
         ],
+        "new_readers": list(measured.new_readers),
     }

@@ -24,6 +24,7 @@ from refactorkit.postgres.rollback_figures import (
     Obstacle,
     Refusal,
 )
+from refactorkit.postgres.rollback_readers import new_readers
 
 _GUARDS_FOUND = "SELECT pg_catalog.current_setting('refactorkit.refusals')"
 _SET = "SELECT pg_catalog.set_config(%s, %s, true)"
@@ -180,6 +181,7 @@ def _figures(connection: Connection, queries: RollbackQueries, found: Measured) 
         unknown=(*found.unknown, *unknown),
         figures=figures,
         decisions=decisions,
+        new_readers=new_readers(connection, source=queries.source, target=queries.target),
     )
 
 

@@ -140,6 +140,7 @@ class Measured:
         unknown: sentences about what could not be found out.
         figures: None where nothing could be counted.
         decisions: what would give way to what.
+        new_readers: roles that would read in the source what the new version wrote, and cannot now.
     """
 
     sentence: str | None = None
@@ -149,8 +150,17 @@ class Measured:
     unknown: tuple[str, ...] = ()
     figures: Figures | None = None
     decisions: tuple[DecisionCount, ...] = ()
+    new_readers: tuple[str, ...] = ()
 
     @property
     def passes(self) -> bool:
         """Tell whether nothing is known that would stop Down."""
         return not self.refusals and not self.obstacles
+
+
+def sentence_on_readers(roles: tuple[str, ...]) -> str:
+    """Return what law 10 wants said before a rollback, about at least one role."""
+    return (
+        f"New to {', '.join(roles)} after Down: health data that was written in the new version."
+        " Where it must not be so, revoke SELECT on the source table first."
+    )

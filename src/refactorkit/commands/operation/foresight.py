@@ -11,7 +11,7 @@ from refactorkit.migrations.model import Direction
 from refactorkit.migrations.plan import Step
 from refactorkit.postgres.refactors import Turn, last_turns
 from refactorkit.postgres.rollback import measure
-from refactorkit.postgres.rollback_figures import Figures
+from refactorkit.postgres.rollback_figures import Figures, sentence_on_readers
 from refactorkit.postgres.verification import snapshot
 
 
@@ -71,6 +71,7 @@ def forecast_of_down(
         refusals=tuple(f"{text}." for text in stops),
         counts={} if measured.figures is None else _counts(measured.figures),
         decisions=decisions,
+        remarks=(sentence_on_readers(measured.new_readers),) if measured.new_readers else (),
     )
 
 

@@ -122,11 +122,13 @@ class Forecast:
         refusals: what would stop it, a sentence each.
         counts: rows by what would become of them: restored, merged, created, left out, ...
         decisions: how many values would give way, by rule.
+        remarks: sentences that the operator should read before.
     """
 
     refusals: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     decisions: Mapping[str, int] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 class Meter(Protocol):
