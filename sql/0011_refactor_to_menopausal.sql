@@ -3560,8 +3560,8 @@ BEGIN
         CROSS JOIN archive.patients_turns AS turn
         WHERE turn.turn = (SELECT max(turn) FROM archive.patients_turns)
             AND (NOT x.id <@ turn.natives
-                OR EXISTS (SELECT FROM archive.patients_map AS c WHERE c.target_id = x.created_by AND c.kind = ''subject'')
-                OR EXISTS (SELECT FROM archive.patients_map AS c WHERE c.target_id = x.id)
+                OR EXISTS (SELECT FROM archive.patients_map AS c WHERE c.target_id = x.created_by AND c.kind = ''subject'' OFFSET 0)
+                OR EXISTS (SELECT FROM archive.patients_map AS c WHERE c.target_id = x.id OFFSET 0)
                 OR x.first_name COLLATE "C" IS DISTINCT FROM (NULL)::text
             OR x.last_name COLLATE "C" IS DISTINCT FROM (NULL)::text
             OR x.date_of_birth IS DISTINCT FROM (NULL)::date
