@@ -24,15 +24,16 @@ SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 -- +goose StatementBegin
 DO $locks$
 DECLARE
-    missing text;
-    wanted text[] := ARRAY[
+    -- Types are looked up before the path is pinned.
+    missing pg_catalog.text;
+    wanted pg_catalog.text[] := ARRAY[
         'public.users IN ACCESS EXCLUSIVE MODE',
         'public.patients IN ACCESS EXCLUSIVE MODE',
         'public.assessments IN ACCESS EXCLUSIVE MODE',
         'public.refresh_tokens IN ACCESS EXCLUSIVE MODE',
         'public.user_clinics IN ACCESS EXCLUSIVE MODE'
     ];
-    failed text;
+    failed pg_catalog.text;
     limit_ms numeric;
     began timestamp with time zone;
     locked_at timestamp with time zone;
@@ -2570,8 +2571,9 @@ SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 -- +goose StatementBegin
 DO $locks$
 DECLARE
-    missing text;
-    wanted text[] := ARRAY[
+    -- Types are looked up before the path is pinned.
+    missing pg_catalog.text;
+    wanted pg_catalog.text[] := ARRAY[
         'public.users IN ACCESS EXCLUSIVE MODE',
         'archive.patients IN ACCESS EXCLUSIVE MODE',
         'public.assessments IN ACCESS EXCLUSIVE MODE',
@@ -2579,7 +2581,7 @@ DECLARE
         'public.user_clinics IN ACCESS EXCLUSIVE MODE',
         'public.notification_queue IN ACCESS EXCLUSIVE MODE'
     ];
-    failed text;
+    failed pg_catalog.text;
     limit_ms numeric;
     began timestamp with time zone;
     locked_at timestamp with time zone;

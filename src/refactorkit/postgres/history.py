@@ -94,8 +94,8 @@ def find(connection: Connection, name: TableName) -> VersionTable:
             hint="Write --table SCHEMA.NAME.",
         )
     row = connection.execute(
-        "SELECT c.relkind::text,"
-        " ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a"
+        "SELECT c.relkind::pg_catalog.text,"
+        " ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.pg_attribute a"
         " WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)"
         " FROM pg_catalog.pg_class c"
         " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
