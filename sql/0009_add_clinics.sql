@@ -101,6 +101,32 @@ END
 $archive$;
 -- +goose StatementEnd
 
+-- A table that another role made is another role's to change, and its triggers and defaults would run with
+-- our rights: IF NOT EXISTS would take it for ours.
+-- +goose StatementBegin
+DO $strangers$
+DECLARE
+    made CONSTANT TEXT[] := ARRAY['clinics', 'user_clinics'];
+    strangers TEXT;
+BEGIN
+    SELECT string_agg(format('%s belongs to %s', c.oid::REGCLASS, c.relowner::REGROLE), '; ' ORDER BY c.relname)
+    INTO strangers
+    FROM pg_class AS c
+    JOIN pg_roles AS owner ON owner.oid = c.relowner
+    JOIN pg_roles AS me ON me.rolname = current_user
+    WHERE c.relnamespace = to_regnamespace('public') AND c.relname = ANY (made)
+        AND owner.oid <> me.oid AND NOT owner.rolsuper
+        AND (me.rolsuper OR NOT pg_has_role(me.oid, owner.oid, 'USAGE'));
+    IF strangers IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'RK001',
+            MESSAGE = format('0009 Up refuses: %s, and is there already.', strangers),
+            HINT = 'Nothing was changed. Find out whose it is, and rename it; or run this as the role that owns it.';
+    END IF;
+END
+$strangers$;
+-- +goose StatementEnd
+
 -- Nobody may take a user away while their rows come back.
 LOCK TABLE public.users IN SHARE ROW EXCLUSIVE MODE;
 

@@ -24,15 +24,16 @@ SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 -- +goose StatementBegin
 DO $locks$
 DECLARE
-    missing text;
-    wanted text[] := ARRAY[
+    -- Types are looked up before the path is pinned.
+    missing pg_catalog.text;
+    wanted pg_catalog.text[] := ARRAY[
         'public.users IN ACCESS EXCLUSIVE MODE',
         'public.patients IN ACCESS EXCLUSIVE MODE',
         'public.assessments IN ACCESS EXCLUSIVE MODE',
         'public.refresh_tokens IN ACCESS EXCLUSIVE MODE',
         'public.user_clinics IN ACCESS EXCLUSIVE MODE'
     ];
-    failed text;
+    failed pg_catalog.text;
     limit_ms numeric;
     began timestamp with time zone;
     locked_at timestamp with time zone;
@@ -1399,293 +1400,306 @@ DECLARE
     listed text;
 BEGIN
     IF current_setting('refactorkit.staged') <> '' THEN
-    LOOP
-        WITH taken AS (
-            DELETE FROM archive.patients_stage_captured AS c
-            WHERE c.id IN (SELECT o.id FROM archive.patients_stage_captured AS o ORDER BY o.id LIMIT wanted)
-            RETURNING c.side, c.key
-        )
-        SELECT
-            coalesce(array_agg(DISTINCT t.key) FILTER (WHERE t.side = 'source'), '{}'),
-            coalesce(array_agg(DISTINCT t.key) FILTER (WHERE t.side = 'target'), '{}'),
-            coalesce(bool_or(t.side = 'all'), false)
-        INTO sources, targets, truncated
-        FROM taken AS t;
-        IF truncated THEN -- a TRUNCATE names no row: all are looked at again
-            UPDATE archive.patients_stage
-            SET walked = false, walked_to = NULL, natives = NULL, active = NULL, is_counted = false;
-        END IF;
-        SELECT * INTO STRICT g FROM archive.patients_stage;
-        walk := '{}';
-        IF NOT g.walked THEN
-            walk := ARRAY(
-                (SELECT s.id FROM public.patients AS s
-                    WHERE g.walked_to IS NULL OR s.id > g.walked_to ORDER BY s.id LIMIT wanted)
-                UNION
-                (SELECT p.source_id FROM archive.patients_map AS p
-                    WHERE g.walked_to IS NULL OR p.source_id > g.walked_to ORDER BY p.source_id LIMIT wanted)
-                ORDER BY 1 LIMIT wanted
-            );
-            UPDATE archive.patients_stage
-            SET walked_to = coalesce(walk[cardinality(walk)], walked_to), walked = cardinality(walk) = 0;
-        END IF;
-        -- A subject that was written past the shield is made again; its pair says from which row.
-        looked_at := ARRAY(SELECT p.source_id FROM archive.patients_map AS p WHERE p.target_id = ANY (targets));
-        unforeseen := truncated OR cardinality(looked_at) > 0;
-        sources := sources || looked_at;
-        looked_at := ARRAY(SELECT DISTINCT c.key FROM unnest(sources || walk) AS c (key));
-
-        -- What the guards of Up refuse, for the rows that came or changed since they looked.
-        IF cardinality(sources) > 0 THEN
-            listed := NULL;
-            SELECT count(*), string_agg(s.id::text, ', ' ORDER BY s.id) INTO found, listed
-            FROM public.patients AS s
-            LEFT JOIN public.users AS t ON t.id = s.user_id
-            WHERE s.id = ANY (sources) AND t.id IS NULL AND s.user_id IS NOT NULL;
-            IF found > 0 THEN
-                RAISE EXCEPTION USING ERRCODE = 'RK001',
-                    MESSAGE = format('%s of public.patients name a user_id that is not in public.users: id %s', found, listed),
-                    HINT = 'Nothing was changed. Mend these rows, and go on.';
-            END IF;
-            SELECT count(*), string_agg(t.id::text, ', ' ORDER BY t.id) INTO found, listed
-            FROM public.patients AS s
-            JOIN public.users AS t ON t.email = 'patient-' || s.id || '@unclaimed.invalid'
-            LEFT JOIN archive.patients_map AS p ON p.source_id = s.id
-            WHERE s.id = ANY (sources) AND t.id IS DISTINCT FROM p.target_id;
-            IF found > 0 THEN
-                RAISE EXCEPTION USING ERRCODE = 'RK001',
-                    MESSAGE = format('%s rows of public.users already hold the email that a subject is to have: id %s', found, listed),
-                    HINT = 'Nothing was changed. Mend these rows, and go on.';
-            END IF;
-        END IF;
-        IF cardinality(targets) > 0 THEN
-            SELECT count(*), string_agg(t.id::text, ', ' ORDER BY t.id) INTO found, listed
-            FROM public.users AS t
-            WHERE t.id = ANY (targets) AND starts_with(t.email, 'patient-')
-                AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id)
-                AND EXISTS (
-                    SELECT FROM public.patients AS s
-                    WHERE t.email = 'patient-' || s.id || '@unclaimed.invalid');
-            IF found > 0 THEN
-                RAISE EXCEPTION USING ERRCODE = 'RK001',
-                    MESSAGE = format('%s rows of public.users already hold the email that a subject is to have: id %s', found, listed),
-                    HINT = 'Nothing was changed. Mend these rows, and go on.';
-            END IF;
-        END IF;
-
-        new_pairs := 0;
-        new_subjects := 0;
-        IF cardinality(looked_at) > 0 THEN
-            -- Rows of patients that are no more: neither are their subjects.
-            WITH left_over AS (
-                DELETE FROM archive.patients_map AS p
-                WHERE p.source_id = ANY (looked_at)
-                    AND NOT EXISTS (SELECT FROM public.patients AS s WHERE s.id = p.source_id)
-                RETURNING p.target_id
+DECLARE
+        broken text;
+        of_table text;
+        of_column text;
+    BEGIN
+        LOOP
+            WITH taken AS (
+                DELETE FROM archive.patients_stage_captured AS c
+                WHERE c.id IN (SELECT o.id FROM archive.patients_stage_captured AS o ORDER BY o.id LIMIT wanted)
+                RETURNING c.side, c.key
             )
-            SELECT coalesce(array_agg(o.target_id), '{}') INTO gone FROM left_over AS o;
-            IF cardinality(gone) > 0 THEN
-                UPDATE public.users AS t SET created_by = NULL
-                WHERE t.created_by IS NOT NULL AND t.created_by = ANY (gone);
-                DELETE FROM public.users AS t WHERE t.id = ANY (gone);
-                GET DIAGNOSTICS n = ROW_COUNT;
-                new_subjects := new_subjects - n;
-                new_pairs := new_pairs - cardinality(gone);
+            SELECT
+                coalesce(array_agg(DISTINCT t.key) FILTER (WHERE t.side = 'source'), '{}'),
+                coalesce(array_agg(DISTINCT t.key) FILTER (WHERE t.side = 'target'), '{}'),
+                coalesce(bool_or(t.side = 'all'), false)
+            INTO sources, targets, truncated
+            FROM taken AS t;
+            IF truncated THEN -- a TRUNCATE names no row: all are looked at again
+                UPDATE archive.patients_stage
+                SET walked = false, walked_to = NULL, natives = NULL, active = NULL, is_counted = false;
+            END IF;
+            SELECT * INTO STRICT g FROM archive.patients_stage;
+            walk := '{}';
+            IF NOT g.walked THEN
+                walk := ARRAY(
+                    (SELECT s.id FROM public.patients AS s
+                        WHERE g.walked_to IS NULL OR s.id > g.walked_to ORDER BY s.id LIMIT wanted)
+                    UNION
+                    (SELECT p.source_id FROM archive.patients_map AS p
+                        WHERE g.walked_to IS NULL OR p.source_id > g.walked_to ORDER BY p.source_id LIMIT wanted)
+                    ORDER BY 1 LIMIT wanted
+                );
+                UPDATE archive.patients_stage
+                SET walked_to = coalesce(walk[cardinality(walk)], walked_to), walked = cardinality(walk) = 0;
+            END IF;
+            -- A subject that was written past the shield is made again; its pair says from which row.
+            looked_at := ARRAY(SELECT p.source_id FROM archive.patients_map AS p WHERE p.target_id = ANY (targets));
+            unforeseen := truncated OR cardinality(looked_at) > 0;
+            sources := sources || looked_at;
+            looked_at := ARRAY(SELECT DISTINCT c.key FROM unnest(sources || walk) AS c (key));
+
+            -- What the guards of Up refuse, for the rows that came or changed since they looked.
+            IF cardinality(sources) > 0 THEN
+                listed := NULL;
+                SELECT count(*), string_agg(s.id::text, ', ' ORDER BY s.id) INTO found, listed
+                FROM public.patients AS s
+                LEFT JOIN public.users AS t ON t.id = s.user_id
+                WHERE s.id = ANY (sources) AND t.id IS NULL AND s.user_id IS NOT NULL;
+                IF found > 0 THEN
+                    RAISE EXCEPTION USING ERRCODE = 'RK001',
+                        MESSAGE = format('%s of public.patients name a user_id that is not in public.users: id %s', found, listed),
+                        HINT = 'Nothing was changed. Mend these rows, and go on.';
+                END IF;
+                SELECT count(*), string_agg(t.id::text, ', ' ORDER BY t.id) INTO found, listed
+                FROM public.patients AS s
+                JOIN public.users AS t ON t.email = 'patient-' || s.id || '@unclaimed.invalid'
+                LEFT JOIN archive.patients_map AS p ON p.source_id = s.id
+                WHERE s.id = ANY (sources) AND t.id IS DISTINCT FROM p.target_id;
+                IF found > 0 THEN
+                    RAISE EXCEPTION USING ERRCODE = 'RK001',
+                        MESSAGE = format('%s rows of public.users already hold the email that a subject is to have: id %s', found, listed),
+                        HINT = 'Nothing was changed. Mend these rows, and go on.';
+                END IF;
+            END IF;
+            IF cardinality(targets) > 0 THEN
+                SELECT count(*), string_agg(t.id::text, ', ' ORDER BY t.id) INTO found, listed
+                FROM public.users AS t
+                WHERE t.id = ANY (targets) AND starts_with(t.email, 'patient-')
+                    AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id)
+                    AND EXISTS (
+                        SELECT FROM public.patients AS s
+                        WHERE t.email = 'patient-' || s.id || '@unclaimed.invalid');
+                IF found > 0 THEN
+                    RAISE EXCEPTION USING ERRCODE = 'RK001',
+                        MESSAGE = format('%s rows of public.users already hold the email that a subject is to have: id %s', found, listed),
+                        HINT = 'Nothing was changed. Mend these rows, and go on.';
+                END IF;
             END IF;
 
-            -- Rows that have a subject already: what has changed since.
-            known := ARRAY(SELECT p.source_id FROM archive.patients_map AS p WHERE p.source_id = ANY (looked_at));
-            IF cardinality(known) > 0 THEN
-                UPDATE public.users AS t
-                SET
-                    email = 'patient-' || m.source_id || '@unclaimed.invalid',
-                    password_hash = '!'::text,
-                    role = 'member'::text,
-                    created_at = s.created_at,
-                    updated_at = s.updated_at,
-                    is_active = false::boolean,
-                    last_login_at = (NULL)::timestamp with time zone,
-                    created_by = (NULL)::integer,
-                    first_name = archive.patients_forward_first_name(s.name),
-                    last_name = archive.patients_forward_last_name(s.name),
-                    date_of_birth = (NULL)::date,
-                    phone = (NULL)::text,
-                    address = (NULL)::text,
-                    menopause_status = archive.patients_forward_menopause_status(s.menopause_status),
-                    menopause_type = (NULL)::text,
-                    years_menopause = archive.patients_forward_years_menopause(s.years_menopause),
-                    hypertension = archive.patients_forward_hypertension(s.hypertension),
-                    heart_disease = archive.patients_forward_heart_disease(s.heart_disease),
-                    family_history_diabetes = coalesce(s.family_history, false),
-                    smoking_status = archive.patients_forward_smoking_status(s.smoking),
-                    consent_personal_data = (false)::boolean,
-                    consent_research_participation = (false)::boolean,
-                    consent_email_updates = (false)::boolean,
-                    consent_analytics = (false)::boolean,
-                    consent_updated_at = (NULL)::timestamp with time zone,
-                    assessment_frequency_months = (3)::integer,
-                    reminder_email = (true)::boolean,
-                    last_assessment_reminder_sent = (NULL)::timestamp with time zone,
-                    onboarding_completed = (false)::boolean,
-                    account_status = ('active'::text)::text,
-                    deleted_at = (NULL)::timestamp with time zone,
-                    is_admin = (false)::boolean,
-                    bmi = s.bmi,
-                    bp_systolic = s.bp_systolic,
-                    bp_diastolic = s.bp_diastolic,
-                    activity = s.activity,
-                    phys_activity = s.phys_activity,
-                    chol = s.chol,
-                    ldl = s.ldl,
-                    hdl = s.hdl,
-                    triglycerides = s.triglycerides
+            new_pairs := 0;
+            new_subjects := 0;
+            IF cardinality(looked_at) > 0 THEN
+                -- Rows of patients that are no more: neither are their subjects.
+                WITH left_over AS (
+                    DELETE FROM archive.patients_map AS p
+                    WHERE p.source_id = ANY (looked_at)
+                        AND NOT EXISTS (SELECT FROM public.patients AS s WHERE s.id = p.source_id)
+                    RETURNING p.target_id
+                )
+                SELECT coalesce(array_agg(o.target_id), '{}') INTO gone FROM left_over AS o;
+                IF cardinality(gone) > 0 THEN
+                    UPDATE public.users AS t SET created_by = NULL
+                    WHERE t.created_by IS NOT NULL AND t.created_by = ANY (gone);
+                    DELETE FROM public.users AS t WHERE t.id = ANY (gone);
+                    GET DIAGNOSTICS n = ROW_COUNT;
+                    new_subjects := new_subjects - n;
+                    new_pairs := new_pairs - cardinality(gone);
+                END IF;
+
+                -- Rows that have a subject already: what has changed since.
+                known := ARRAY(SELECT p.source_id FROM archive.patients_map AS p WHERE p.source_id = ANY (looked_at));
+                IF cardinality(known) > 0 THEN
+                    UPDATE public.users AS t
+                    SET
+                        email = 'patient-' || m.source_id || '@unclaimed.invalid',
+                        password_hash = '!'::text,
+                        role = 'member'::text,
+                        created_at = s.created_at,
+                        updated_at = s.updated_at,
+                        is_active = false::boolean,
+                        last_login_at = (NULL)::timestamp with time zone,
+                        created_by = (NULL)::integer,
+                        first_name = archive.patients_forward_first_name(s.name),
+                        last_name = archive.patients_forward_last_name(s.name),
+                        date_of_birth = (NULL)::date,
+                        phone = (NULL)::text,
+                        address = (NULL)::text,
+                        menopause_status = archive.patients_forward_menopause_status(s.menopause_status),
+                        menopause_type = (NULL)::text,
+                        years_menopause = archive.patients_forward_years_menopause(s.years_menopause),
+                        hypertension = archive.patients_forward_hypertension(s.hypertension),
+                        heart_disease = archive.patients_forward_heart_disease(s.heart_disease),
+                        family_history_diabetes = coalesce(s.family_history, false),
+                        smoking_status = archive.patients_forward_smoking_status(s.smoking),
+                        consent_personal_data = (false)::boolean,
+                        consent_research_participation = (false)::boolean,
+                        consent_email_updates = (false)::boolean,
+                        consent_analytics = (false)::boolean,
+                        consent_updated_at = (NULL)::timestamp with time zone,
+                        assessment_frequency_months = (3)::integer,
+                        reminder_email = (true)::boolean,
+                        last_assessment_reminder_sent = (NULL)::timestamp with time zone,
+                        onboarding_completed = (false)::boolean,
+                        account_status = ('active'::text)::text,
+                        deleted_at = (NULL)::timestamp with time zone,
+                        is_admin = (false)::boolean,
+                        bmi = s.bmi,
+                        bp_systolic = s.bp_systolic,
+                        bp_diastolic = s.bp_diastolic,
+                        activity = s.activity,
+                        phys_activity = s.phys_activity,
+                        chol = s.chol,
+                        ldl = s.ldl,
+                        hdl = s.hdl,
+                        triglycerides = s.triglycerides
+                    FROM public.patients AS s
+                    JOIN archive.patients_map AS m ON m.source_id = s.id
+                    WHERE s.id = ANY (known) AND t.id = m.target_id
+                        AND (t.id IS DISTINCT FROM m.target_id
+                    OR t.email COLLATE "C" IS DISTINCT FROM 'patient-' || m.source_id || '@unclaimed.invalid'
+                    OR t.password_hash COLLATE "C" IS DISTINCT FROM '!'::text
+                    OR t.role COLLATE "C" IS DISTINCT FROM 'member'::text
+                    OR t.created_at IS DISTINCT FROM s.created_at
+                    OR t.updated_at IS DISTINCT FROM s.updated_at
+                    OR t.is_active IS DISTINCT FROM false::boolean
+                    OR t.last_login_at IS DISTINCT FROM (NULL)::timestamp with time zone
+                    OR t.created_by IS DISTINCT FROM (NULL)::integer
+                    OR t.first_name COLLATE "C" IS DISTINCT FROM archive.patients_forward_first_name(s.name)
+                    OR t.last_name COLLATE "C" IS DISTINCT FROM archive.patients_forward_last_name(s.name)
+                    OR t.date_of_birth IS DISTINCT FROM (NULL)::date
+                    OR t.phone COLLATE "C" IS DISTINCT FROM (NULL)::text
+                    OR t.address COLLATE "C" IS DISTINCT FROM (NULL)::text
+                    OR t.menopause_status COLLATE "C" IS DISTINCT FROM archive.patients_forward_menopause_status(s.menopause_status)
+                    OR t.menopause_type COLLATE "C" IS DISTINCT FROM (NULL)::text
+                    OR t.years_menopause IS DISTINCT FROM archive.patients_forward_years_menopause(s.years_menopause)
+                    OR t.hypertension COLLATE "C" IS DISTINCT FROM archive.patients_forward_hypertension(s.hypertension)
+                    OR t.heart_disease COLLATE "C" IS DISTINCT FROM archive.patients_forward_heart_disease(s.heart_disease)
+                    OR t.family_history_diabetes IS DISTINCT FROM coalesce(s.family_history, false)
+                    OR t.smoking_status COLLATE "C" IS DISTINCT FROM archive.patients_forward_smoking_status(s.smoking)
+                    OR t.consent_personal_data IS DISTINCT FROM (false)::boolean
+                    OR t.consent_research_participation IS DISTINCT FROM (false)::boolean
+                    OR t.consent_email_updates IS DISTINCT FROM (false)::boolean
+                    OR t.consent_analytics IS DISTINCT FROM (false)::boolean
+                    OR t.consent_updated_at IS DISTINCT FROM (NULL)::timestamp with time zone
+                    OR t.assessment_frequency_months IS DISTINCT FROM (3)::integer
+                    OR t.reminder_email IS DISTINCT FROM (true)::boolean
+                    OR t.last_assessment_reminder_sent IS DISTINCT FROM (NULL)::timestamp with time zone
+                    OR t.onboarding_completed IS DISTINCT FROM (false)::boolean
+                    OR t.account_status COLLATE "C" IS DISTINCT FROM ('active'::text)::text
+                    OR t.deleted_at IS DISTINCT FROM (NULL)::timestamp with time zone
+                    OR t.is_admin IS DISTINCT FROM (false)::boolean
+                    OR t.bmi IS DISTINCT FROM s.bmi
+                    OR t.bp_systolic IS DISTINCT FROM s.bp_systolic
+                    OR t.bp_diastolic IS DISTINCT FROM s.bp_diastolic
+                    OR t.activity COLLATE "C" IS DISTINCT FROM s.activity
+                    OR t.phys_activity IS DISTINCT FROM s.phys_activity
+                    OR t.chol IS DISTINCT FROM s.chol
+                    OR t.ldl IS DISTINCT FROM s.ldl
+                    OR t.hdl IS DISTINCT FROM s.hdl
+                    OR t.triglycerides IS DISTINCT FROM s.triglycerides);
+                    UPDATE archive.patients_map AS m
+                    SET row_hash = hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)
+                    FROM public.patients AS s
+                    WHERE s.id = ANY (known) AND m.source_id = s.id
+                        AND m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0);
+                END IF;
+
+                -- Rows that have none: the same id where no row of users can ever have had it.
+                INSERT INTO archive.patients_map (source_id, target_id, kind, turn, row_hash)
+                SELECT
+                    new.id,
+                    CASE WHEN new.id <@ g.free
+                        AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = new.id)
+                        THEN new.id ELSE nextval('public.users_id_seq') END,
+                    'subject',
+                    1,
+                    new.row_hash
+                FROM (
+                    SELECT s.id AS id, hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0) AS row_hash
+                    FROM public.patients AS s
+                    WHERE s.id = ANY (looked_at)
+                        AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.source_id = s.id)
+                    ORDER BY s.id
+                ) AS new;
+                GET DIAGNOSTICS n = ROW_COUNT;
+                new_pairs := new_pairs + n;
+                INSERT INTO public.users (
+                    id, email, password_hash, role, created_at, updated_at, is_active, first_name, last_name, menopause_status, years_menopause, hypertension, heart_disease, family_history_diabetes, smoking_status, consent_personal_data, consent_analytics, consent_updated_at, bmi, bp_systolic, bp_diastolic, activity, phys_activity, chol, ldl, hdl, triglycerides
+                )
+                SELECT
+                    m.target_id,
+                    'patient-' || m.source_id || '@unclaimed.invalid',
+                    '!'::text,
+                    'member'::text,
+                    s.created_at,
+                    s.updated_at,
+                    false::boolean,
+                    archive.patients_forward_first_name(s.name),
+                    archive.patients_forward_last_name(s.name),
+                    archive.patients_forward_menopause_status(s.menopause_status),
+                    archive.patients_forward_years_menopause(s.years_menopause),
+                    archive.patients_forward_hypertension(s.hypertension),
+                    archive.patients_forward_heart_disease(s.heart_disease),
+                    coalesce(s.family_history, false),
+                    archive.patients_forward_smoking_status(s.smoking),
+                    (false)::boolean,
+                    (false)::boolean,
+                    (NULL)::timestamp with time zone,
+                    s.bmi,
+                    s.bp_systolic,
+                    s.bp_diastolic,
+                    s.activity,
+                    s.phys_activity,
+                    s.chol,
+                    s.ldl,
+                    s.hdl,
+                    s.triglycerides
                 FROM public.patients AS s
                 JOIN archive.patients_map AS m ON m.source_id = s.id
-                WHERE s.id = ANY (known) AND t.id = m.target_id
-                    AND (t.id IS DISTINCT FROM m.target_id
-                OR t.email COLLATE "C" IS DISTINCT FROM 'patient-' || m.source_id || '@unclaimed.invalid'
-                OR t.password_hash COLLATE "C" IS DISTINCT FROM '!'::text
-                OR t.role COLLATE "C" IS DISTINCT FROM 'member'::text
-                OR t.created_at IS DISTINCT FROM s.created_at
-                OR t.updated_at IS DISTINCT FROM s.updated_at
-                OR t.is_active IS DISTINCT FROM false::boolean
-                OR t.last_login_at IS DISTINCT FROM (NULL)::timestamp with time zone
-                OR t.created_by IS DISTINCT FROM (NULL)::integer
-                OR t.first_name COLLATE "C" IS DISTINCT FROM archive.patients_forward_first_name(s.name)
-                OR t.last_name COLLATE "C" IS DISTINCT FROM archive.patients_forward_last_name(s.name)
-                OR t.date_of_birth IS DISTINCT FROM (NULL)::date
-                OR t.phone COLLATE "C" IS DISTINCT FROM (NULL)::text
-                OR t.address COLLATE "C" IS DISTINCT FROM (NULL)::text
-                OR t.menopause_status COLLATE "C" IS DISTINCT FROM archive.patients_forward_menopause_status(s.menopause_status)
-                OR t.menopause_type COLLATE "C" IS DISTINCT FROM (NULL)::text
-                OR t.years_menopause IS DISTINCT FROM archive.patients_forward_years_menopause(s.years_menopause)
-                OR t.hypertension COLLATE "C" IS DISTINCT FROM archive.patients_forward_hypertension(s.hypertension)
-                OR t.heart_disease COLLATE "C" IS DISTINCT FROM archive.patients_forward_heart_disease(s.heart_disease)
-                OR t.family_history_diabetes IS DISTINCT FROM coalesce(s.family_history, false)
-                OR t.smoking_status COLLATE "C" IS DISTINCT FROM archive.patients_forward_smoking_status(s.smoking)
-                OR t.consent_personal_data IS DISTINCT FROM (false)::boolean
-                OR t.consent_research_participation IS DISTINCT FROM (false)::boolean
-                OR t.consent_email_updates IS DISTINCT FROM (false)::boolean
-                OR t.consent_analytics IS DISTINCT FROM (false)::boolean
-                OR t.consent_updated_at IS DISTINCT FROM (NULL)::timestamp with time zone
-                OR t.assessment_frequency_months IS DISTINCT FROM (3)::integer
-                OR t.reminder_email IS DISTINCT FROM (true)::boolean
-                OR t.last_assessment_reminder_sent IS DISTINCT FROM (NULL)::timestamp with time zone
-                OR t.onboarding_completed IS DISTINCT FROM (false)::boolean
-                OR t.account_status COLLATE "C" IS DISTINCT FROM ('active'::text)::text
-                OR t.deleted_at IS DISTINCT FROM (NULL)::timestamp with time zone
-                OR t.is_admin IS DISTINCT FROM (false)::boolean
-                OR t.bmi IS DISTINCT FROM s.bmi
-                OR t.bp_systolic IS DISTINCT FROM s.bp_systolic
-                OR t.bp_diastolic IS DISTINCT FROM s.bp_diastolic
-                OR t.activity COLLATE "C" IS DISTINCT FROM s.activity
-                OR t.phys_activity IS DISTINCT FROM s.phys_activity
-                OR t.chol IS DISTINCT FROM s.chol
-                OR t.ldl IS DISTINCT FROM s.ldl
-                OR t.hdl IS DISTINCT FROM s.hdl
-                OR t.triglycerides IS DISTINCT FROM s.triglycerides);
-                UPDATE archive.patients_map AS m
-                SET row_hash = hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)
-                FROM public.patients AS s
-                WHERE s.id = ANY (known) AND m.source_id = s.id
-                    AND m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0);
+                WHERE s.id = ANY (looked_at)
+                    AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = m.target_id);
+                GET DIAGNOSTICS n = ROW_COUNT;
+                new_subjects := new_subjects + n;
             END IF;
 
-            -- Rows that have none: the same id where no row of users can ever have had it.
-            INSERT INTO archive.patients_map (source_id, target_id, kind, turn, row_hash)
-            SELECT
-                new.id,
-                CASE WHEN new.id <@ g.free
-                    AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = new.id)
-                    THEN new.id ELSE nextval('public.users_id_seq') END,
-                'subject',
-                1,
-                new.row_hash
-            FROM (
-                SELECT s.id AS id, hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0) AS row_hash
-                FROM public.patients AS s
-                WHERE s.id = ANY (looked_at)
-                    AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.source_id = s.id)
-                ORDER BY s.id
-            ) AS new;
-            GET DIAGNOSTICS n = ROW_COUNT;
-            new_pairs := new_pairs + n;
-            INSERT INTO public.users (
-                id, email, password_hash, role, created_at, updated_at, is_active, first_name, last_name, menopause_status, years_menopause, hypertension, heart_disease, family_history_diabetes, smoking_status, consent_personal_data, consent_analytics, consent_updated_at, bmi, bp_systolic, bp_diastolic, activity, phys_activity, chol, ldl, hdl, triglycerides
-            )
-            SELECT
-                m.target_id,
-                'patient-' || m.source_id || '@unclaimed.invalid',
-                '!'::text,
-                'member'::text,
-                s.created_at,
-                s.updated_at,
-                false::boolean,
-                archive.patients_forward_first_name(s.name),
-                archive.patients_forward_last_name(s.name),
-                archive.patients_forward_menopause_status(s.menopause_status),
-                archive.patients_forward_years_menopause(s.years_menopause),
-                archive.patients_forward_hypertension(s.hypertension),
-                archive.patients_forward_heart_disease(s.heart_disease),
-                coalesce(s.family_history, false),
-                archive.patients_forward_smoking_status(s.smoking),
-                (false)::boolean,
-                (false)::boolean,
-                (NULL)::timestamp with time zone,
-                s.bmi,
-                s.bp_systolic,
-                s.bp_diastolic,
-                s.activity,
-                s.phys_activity,
-                s.chol,
-                s.ldl,
-                s.hdl,
-                s.triglycerides
-            FROM public.patients AS s
-            JOIN archive.patients_map AS m ON m.source_id = s.id
-            WHERE s.id = ANY (looked_at)
-                AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = m.target_id);
-            GET DIAGNOSTICS n = ROW_COUNT;
-            new_subjects := new_subjects + n;
-        END IF;
-
-        -- Rows of users that are nobody's subject.
-        IF cardinality(targets) > 0 THEN
+            -- Rows of users that are nobody's subject.
+            IF cardinality(targets) > 0 THEN
+                UPDATE archive.patients_stage AS u
+                SET natives = u.natives - coalesce((SELECT range_agg(int4range(c.key, c.key, '[]')) FROM unnest(targets) AS c (key)), '{}') + coalesce(living.ids, '{}'),
+                    active = u.active - coalesce((SELECT range_agg(int4range(c.key, c.key, '[]')) FROM unnest(targets) AS c (key)), '{}') + coalesce(living.active, '{}')
+                FROM (
+                    SELECT range_agg(int4range(t.id, t.id, '[]')) AS ids,
+                        range_agg(int4range(t.id, t.id, '[]')) FILTER (WHERE t.is_active) AS active
+                    FROM public.users AS t
+                    WHERE t.id = ANY (targets)
+                        AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id)
+                ) AS living;
+                UPDATE public.users AS t
+                SET is_admin = CASE WHEN t.role = 'admin' THEN true ELSE (false)::boolean END
+                WHERE t.id = ANY (targets) AND t.is_admin IS DISTINCT FROM CASE WHEN t.role = 'admin' THEN true ELSE (false)::boolean END
+                    AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id);
+            END IF;
             UPDATE archive.patients_stage AS u
-            SET natives = u.natives - coalesce((SELECT range_agg(int4range(c.key, c.key, '[]')) FROM unnest(targets) AS c (key)), '{}') + coalesce(living.ids, '{}'),
-                active = u.active - coalesce((SELECT range_agg(int4range(c.key, c.key, '[]')) FROM unnest(targets) AS c (key)), '{}') + coalesce(living.active, '{}')
+            SET pairs = u.pairs + new_pairs, subjects = u.subjects + new_subjects, is_counted = u.is_counted AND NOT unforeseen
+            WHERE new_pairs <> 0 OR new_subjects <> 0 OR unforeseen;
+            EXIT WHEN g.walked AND cardinality(sources || targets || walk) = 0 AND NOT truncated;
+        END LOOP;
+        IF g.natives IS NULL THEN
+            UPDATE archive.patients_stage AS u
+            SET natives = coalesce(living.ids, '{}'), active = coalesce(living.active, '{}')
             FROM (
                 SELECT range_agg(int4range(t.id, t.id, '[]')) AS ids,
                     range_agg(int4range(t.id, t.id, '[]')) FILTER (WHERE t.is_active) AS active
                 FROM public.users AS t
-                WHERE t.id = ANY (targets)
-                    AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id)
+                WHERE NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id)
             ) AS living;
             UPDATE public.users AS t
-            SET is_admin = CASE WHEN t.role = 'admin' THEN true ELSE (false)::boolean END
-            WHERE t.id = ANY (targets) AND t.is_admin IS DISTINCT FROM CASE WHEN t.role = 'admin' THEN true ELSE (false)::boolean END
+            SET is_admin = true
+            WHERE t.role = 'admin' AND NOT t.is_admin
                 AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id);
-        END IF;
-        UPDATE archive.patients_stage AS u
-        SET pairs = u.pairs + new_pairs, subjects = u.subjects + new_subjects, is_counted = u.is_counted AND NOT unforeseen
-        WHERE new_pairs <> 0 OR new_subjects <> 0 OR unforeseen;
-        EXIT WHEN g.walked AND cardinality(sources || targets || walk) = 0 AND NOT truncated;
-    END LOOP;
-    IF g.natives IS NULL THEN
-        UPDATE archive.patients_stage AS u
-        SET natives = coalesce(living.ids, '{}'), active = coalesce(living.active, '{}')
-        FROM (
-            SELECT range_agg(int4range(t.id, t.id, '[]')) AS ids,
-                range_agg(int4range(t.id, t.id, '[]')) FILTER (WHERE t.is_active) AS active
-            FROM public.users AS t
-            WHERE NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id)
-        ) AS living;
-        UPDATE public.users AS t
-        SET is_admin = true
-        WHERE t.role = 'admin' AND NOT t.is_admin
-            AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id);
 
-    END IF;
+        END IF;
+    EXCEPTION WHEN integrity_constraint_violation THEN
+        GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME, of_table = TABLE_NAME, of_column = COLUMN_NAME;
+        RAISE EXCEPTION USING ERRCODE = 'RK001',
+            MESSAGE = format('%s refuses: %s of %s does not let a subject or a native in.',
+                '0011 Up', CASE WHEN broken = '' THEN format('NOT NULL of column %I', of_column) ELSE format('constraint %I', broken) END, of_table),
+            HINT = 'Nothing was changed. Look for the rows that break it, and change them or the constraint.';
+    END;
+
     UPDATE archive.patients_stage
     SET is_counted = true,
         pairs = (SELECT count(*) FROM archive.patients_map),
@@ -2557,8 +2571,9 @@ SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 -- +goose StatementBegin
 DO $locks$
 DECLARE
-    missing text;
-    wanted text[] := ARRAY[
+    -- Types are looked up before the path is pinned.
+    missing pg_catalog.text;
+    wanted pg_catalog.text[] := ARRAY[
         'public.users IN ACCESS EXCLUSIVE MODE',
         'archive.patients IN ACCESS EXCLUSIVE MODE',
         'public.assessments IN ACCESS EXCLUSIVE MODE',
@@ -2566,7 +2581,7 @@ DECLARE
         'public.user_clinics IN ACCESS EXCLUSIVE MODE',
         'public.notification_queue IN ACCESS EXCLUSIVE MODE'
     ];
-    failed text;
+    failed pg_catalog.text;
     limit_ms numeric;
     began timestamp with time zone;
     locked_at timestamp with time zone;

@@ -11,9 +11,10 @@ from psycopg import sql
 from refactorkit.migrations.model import Direction
 from tests.integration.schema_facts import LATEST
 from tests.support.catalog import read_tables
-from tests.support.clinic import open_clinic
+from tests.support.clinic import open_clinic, tell
 from tests.support.dump import pg_dump
 from tests.support.queries import scalar
+from tests.support.roles import fresh_role, with_user
 from tests.support.scripts import chain, down, up
 
 Connect = Callable[..., psycopg.Connection]
@@ -238,6 +239,24 @@ def test_an_archive_of_another_role_is_refused_by_each_file(
     finally:
         connection.execute(sql.SQL("DROP OWNED BY {}").format(role))
         connection.execute(sql.SQL("DROP ROLE {}").format(role))
+
+
+@pytest.mark.parametrize(
+    ("version", "table"),
+    [(1, "users"), (1, "audit_events"), (4, "refresh_tokens"), (9, "clinics"), (9, "user_clinics")],
+)
+def test_a_table_that_another_role_made_first_is_not_taken_for_ours(
+    version: int, table: str, make_database: MakeDatabase, connect: Connect
+) -> None:
+    """Its triggers would run with the rights of whoever migrates."""
+    url = make_database(version - 1)
+    db = connect(url)
+    with fresh_role(url) as role:
+        db.execute(sql.SQL("GRANT CREATE ON SCHEMA public TO {}").format(sql.Identifier(role)))
+        tell(with_user(url, role), f"CREATE TABLE public.{table} (id integer)")
+        with pytest.raises(psycopg.Error, match=f"public.{table} belongs to {role}, and") as caught:
+            up(db, version)
+        assert caught.value.sqlstate == "RK001"
 
 
 def test_what_is_kept_is_nobody_elses_business_and_0011_takes_no_offence(

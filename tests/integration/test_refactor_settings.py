@@ -127,6 +127,12 @@ CREATE TABLE hostile.assessments (id integer);
 CREATE TABLE hostile.pg_class (oid oid);
 CREATE TABLE hostile.pg_constraint (oid oid);
 CREATE TABLE hostile.pg_trigger (oid oid);
+CREATE FUNCTION hostile.springs(anyelement) RETURNS boolean LANGUAGE sql
+    AS 'SELECT hostile.trap() OPERATOR(pg_catalog.=) 1';
+CREATE DOMAIN hostile.text AS pg_catalog.text CHECK (hostile.springs(VALUE));
+CREATE DOMAIN hostile.name AS pg_catalog.name CHECK (hostile.springs(VALUE));
+CREATE DOMAIN hostile.xid8 AS pg_catalog.xid8 CHECK (hostile.springs(VALUE));
+CREATE DOMAIN hostile.regclass AS pg_catalog.regclass CHECK (hostile.springs(VALUE));
 GRANT ALL ON SCHEMA hostile TO PUBLIC;
 """
 

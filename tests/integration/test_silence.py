@@ -438,3 +438,21 @@ def test_what_0011_writes_reaches_no_line_of_the_server_s_log(
     assert "named" in outcome.err
     assert silent(outcome, url)
     assert CANARY not in log()
+
+
+@pytest.mark.parametrize("again", ["cutover --online --yes", "up"])
+def test_what_is_staged_reaches_no_line_of_the_server_s_log(
+    again: str, url: str, log: Callable[[], str]
+) -> None:
+    """Neither from a batch beside version 10, nor from what Up still has to do under its lock."""
+    forbid = "ALTER TABLE public.users ADD CONSTRAINT named CHECK (role <> 'member') NOT VALID"
+    online = ("cutover", "--online", "--yes", "--dir", SQL)
+    if again == "up":
+        assert run(*online, "--stage-only", url=url).code == 0
+        tell(url, f"INSERT INTO public.patients (name, user_id) VALUES ('{CANARY} New', 900)")
+    tell(url, forbid)
+    outcome = run(*again.split(), "--dir", SQL, url=url)
+    assert outcome.code == 3, outcome.err
+    assert "constraint named of users does not let a subject or a native in" in outcome.err
+    assert silent(outcome, url)
+    assert CANARY not in log()

@@ -116,7 +116,7 @@ def _purge(
     turn, mapping = one_refactor(connection, request.refactor, request.dsn)
     _refuse_given_up(connection, turn)
     _refuse_too_young(connection, request.before)
-    if words and words[1] == fetch_value(connection, "SELECT session_user::text"):
+    if words and words[1] == fetch_value(connection, "SELECT session_user::pg_catalog.text"):
         raise UsageError(
             "--approved-by must name somebody other than who runs this.", state=NOTHING_CHANGED
         )

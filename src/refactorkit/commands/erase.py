@@ -237,7 +237,7 @@ def _authority(connection: Connection, request: EraseRequest) -> Authority | Non
     The approver is somebody else than the operator, and than the role that is logged in: that is
     all a program can check. Whether the two are who they say they are is for the audit.
     """
-    role = str(fetch_value(connection, "SELECT session_user::text"))
+    role = str(fetch_value(connection, "SELECT session_user::pg_catalog.text"))
     operator = (request.operator or role).strip()
     approver = (request.approved_by or "").strip()
     if approver and approver.casefold() in {operator.casefold(), role.casefold()}:

@@ -28,7 +28,7 @@ _PINNED: Final = {
 }
 
 _GRANTEES: Final = """
-    SELECT DISTINCT r.rolname::text
+    SELECT DISTINCT r.rolname::pg_catalog.text
     FROM pg_catalog.pg_class AS c
     CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) AS x
     JOIN pg_catalog.pg_roles AS r ON r.oid = x.grantee
@@ -84,7 +84,8 @@ def archive_transaction(dsn: Dsn, *, doing: str, keep: bool = True) -> Iterator[
 def let_by(connection: Connection) -> None:
     """Tell the archive's guards that the open transaction means to change what is kept."""
     connection.execute(
-        "SELECT pg_catalog.set_config(%s, pg_catalog.pg_current_xact_id()::text, true)", (WRITER,)
+        "SELECT pg_catalog.set_config(%s, pg_catalog.pg_current_xact_id()::pg_catalog.text, true)",
+        (WRITER,),
     )
 
 

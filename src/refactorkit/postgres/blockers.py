@@ -22,12 +22,12 @@ _OWN: Final = """
 _WAITS: Final = """
     SELECT a.wait_event_type IS NOT DISTINCT FROM 'Lock'
     FROM pg_catalog.pg_stat_activity AS a
-    WHERE a.pid = %s AND extract(epoch FROM a.backend_start)::text = %s
+    WHERE a.pid = %s AND extract(epoch FROM a.backend_start)::pg_catalog.text = %s
 """
 # A session that only queues before us is no holder: it waits for somebody itself.
 _SESSIONS: Final = """
-    SELECT a.pid, pg_catalog.concat_ws(' ', extract(epoch FROM a.backend_start)::text,
-            extract(epoch FROM a.xact_start)::text),
+    SELECT a.pid, pg_catalog.concat_ws(' ', extract(epoch FROM a.backend_start)::pg_catalog.text,
+            extract(epoch FROM a.xact_start)::pg_catalog.text),
         a.backend_type, a.application_name, a.usename, a.state,
         a.query,
         extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::float8,
@@ -67,8 +67,8 @@ _TERMINATE: Final = """
     SELECT pg_catalog.pg_terminate_backend(a.pid)
     FROM pg_catalog.pg_stat_activity AS a
     WHERE a.pid = %(pid)s
-        AND pg_catalog.concat_ws(' ', extract(epoch FROM a.backend_start)::text,
-            extract(epoch FROM a.xact_start)::text) = %(started)s
+        AND pg_catalog.concat_ws(' ', extract(epoch FROM a.backend_start)::pg_catalog.text,
+            extract(epoch FROM a.xact_start)::pg_catalog.text) = %(started)s
         AND a.backend_type = 'client backend'
         AND a.pid = ANY (pg_catalog.pg_blocking_pids(%(waiting)s))
 """
@@ -249,7 +249,7 @@ def refuse_unless_it_may_signal(connection: Connection) -> None:
         RefusedError: this user is no superuser, and no member of the two roles that it takes.
     """
     if not fetch_value(connection, _MAY_SIGNAL):
-        user = fetch_value(connection, "SELECT current_user::text")
+        user = fetch_value(connection, "SELECT current_user::pg_catalog.text")
         raise RefusedError(
             f"{user} may not terminate the sessions of others: --terminate-blockers-after needs a"
             " member of pg_signal_backend and of pg_read_all_stats.",

@@ -43,7 +43,7 @@ _SCHEMA_FINDINGS: Final = """
         )
     FROM pg_catalog.pg_namespace AS space
     JOIN pg_catalog.pg_roles AS owner ON owner.oid = space.nspowner
-    JOIN pg_catalog.pg_roles AS me ON me.rolname = coalesce(%s::name, current_user)
+    JOIN pg_catalog.pg_roles AS me ON me.rolname = coalesce(%s::pg_catalog.name, current_user)
     WHERE space.nspname = 'archive'
 """
 _TABLE_FINDINGS: Final = """
@@ -55,21 +55,21 @@ _TABLE_FINDINGS: Final = """
             )
     FROM pg_catalog.pg_class AS kept
     JOIN pg_catalog.pg_namespace AS space ON space.oid = kept.relnamespace
-    JOIN pg_catalog.pg_roles AS me ON me.rolname = coalesce(%s::name, current_user)
+    JOIN pg_catalog.pg_roles AS me ON me.rolname = coalesce(%s::pg_catalog.name, current_user)
     WHERE space.nspname = 'archive' AND kept.relname = 'migration_checksums'
 """
 _CREATE: Final = """
     CREATE TABLE archive.migration_checksums (
         version BIGINT PRIMARY KEY,
-        checksum TEXT NOT NULL,
-        file TEXT NOT NULL,
+        checksum pg_catalog.text NOT NULL,
+        file pg_catalog.text NOT NULL,
         recorded_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT pg_catalog.now()
     );
     COMMENT ON TABLE archive.migration_checksums IS
         'SHA-256 of each migration file as it was when refactorkit applied it.';
 """
 _GRANTEES: Final = """
-    SELECT DISTINCT role.rolname::text
+    SELECT DISTINCT role.rolname::pg_catalog.text
     FROM pg_catalog.pg_class AS kept
     JOIN pg_catalog.pg_namespace AS space ON space.oid = kept.relnamespace
     CROSS JOIN LATERAL pg_catalog.aclexplode(kept.relacl) AS granted
@@ -79,7 +79,7 @@ _GRANTEES: Final = """
     ORDER BY 1
 """
 _SCHEMA_GRANTEES: Final = """
-    SELECT DISTINCT role.rolname::text
+    SELECT DISTINCT role.rolname::pg_catalog.text
     FROM pg_catalog.pg_namespace AS space
     CROSS JOIN LATERAL pg_catalog.aclexplode(space.nspacl) AS granted
     JOIN pg_catalog.pg_roles AS role ON role.oid = granted.grantee
@@ -178,7 +178,7 @@ def refuse_unusable(
         if not fetch_value(
             connection,
             "SELECT pg_catalog.has_database_privilege("
-            "coalesce(%s::name, current_user), pg_catalog.current_database(), 'CREATE')",
+            "coalesce(%s::pg_catalog.name, current_user), pg_catalog.current_database(), 'CREATE')",
             (runner,),
         ):
             raise RefusedError(

@@ -21,7 +21,8 @@ _ASK_AGAIN_SECONDS: Final = 0.5
 _END_SESSION_AFTER: Final = 4  # times asked
 _END_SESSION: Final = """
     SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
-    WHERE datname = pg_catalog.current_database() AND backend_xid = (%s::xid8)::xid
+    WHERE datname = pg_catalog.current_database()
+        AND backend_xid = (%s::pg_catalog.xid8)::pg_catalog.xid
 """
 _log = structlog.get_logger()
 
@@ -36,7 +37,9 @@ class CommitOutcome(StrEnum):
 
 def transaction_id(connection: Connection) -> str | None:
     """Return the id of the open transaction, None where it has written nothing."""
-    value = fetch_value(connection, "SELECT pg_catalog.pg_current_xact_id_if_assigned()::text")
+    value = fetch_value(
+        connection, "SELECT pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text"
+    )
     return None if value is None else str(value)
 
 
@@ -76,7 +79,9 @@ def _ask(dsn: Dsn, transaction: str, *, end_session: bool) -> str | None:
     """Return what the server says, "forgotten" where it cannot, None where it does not answer."""
     with contextlib.suppress(RefactorkitError, psycopg.OperationalError), connected(dsn) as new:
         try:
-            status = fetch_value(new, "SELECT pg_catalog.pg_xact_status(%s::xid8)", (transaction,))
+            status = fetch_value(
+                new, "SELECT pg_catalog.pg_xact_status(%s::pg_catalog.xid8)", (transaction,)
+            )
         except psycopg.errors.InvalidParameterValue:
             return "forgotten"  # another server took over, which never saw this transaction
         if status == "in progress" and end_session:

@@ -27,11 +27,12 @@ _EVENT_GUARDS: Final = (
 )
 _EVENTS: Final = (("refactorkit_guard_alter", "ddl_command_end"), ("refactorkit_guard_drop", "sql_drop"))  # fmt: skip # noqa: E501
 _OPEN: Final = """
-    SELECT 'TABLE', c.oid::regclass::text FROM pg_class AS c, aclexplode(c.relacl) AS x
+    SELECT 'TABLE', c.oid::pg_catalog.regclass::pg_catalog.text
+    FROM pg_class AS c, aclexplode(c.relacl) AS x
     WHERE c.relnamespace = to_regnamespace('archive') AND x.grantee = 0
         AND c.relkind IN ('r', 'v', 'm') AND starts_with(c.relname, %(prefix)s)
     UNION
-    SELECT 'FUNCTION', p.oid::regprocedure::text
+    SELECT 'FUNCTION', p.oid::regprocedure::pg_catalog.text
     FROM pg_proc AS p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS x
     WHERE p.pronamespace = to_regnamespace('archive') AND x.grantee = 0
         AND starts_with(p.proname, %(prefix)s)
@@ -78,7 +79,7 @@ def runner(connection: Connection) -> str:
         "SELECT CASE WHEN o.rolcanlogin OR o.rolsuper THEN o.rolname ELSE coalesce(("
         " SELECT r.rolname FROM pg_catalog.pg_auth_members AS m"
         " JOIN pg_catalog.pg_roles AS r ON r.oid = m.member"
-        " WHERE m.roleid = o.oid ORDER BY r.rolname LIMIT 1), current_user) END::text"
+        " WHERE m.roleid = o.oid ORDER BY r.rolname LIMIT 1), current_user) END::pg_catalog.text"
         " FROM pg_catalog.pg_namespace AS n JOIN pg_catalog.pg_roles AS o ON o.oid = n.nspowner"
         " WHERE n.nspname = 'archive'",
     )
@@ -89,7 +90,7 @@ def present_owner(connection: Connection) -> str | None:
     """Return the owner of an archive that was hardened, None for one that was not."""
     found = fetch_value(
         connection,
-        "SELECT o.rolname::text FROM pg_catalog.pg_namespace AS n"
+        "SELECT o.rolname::pg_catalog.text FROM pg_catalog.pg_namespace AS n"
         " JOIN pg_catalog.pg_roles AS o ON o.oid = n.nspowner"
         " WHERE n.nspname = 'archive' AND NOT o.rolcanlogin AND NOT o.rolsuper"
         " AND pg_catalog.right(o.rolname, 6) = %s"
@@ -157,7 +158,7 @@ def give(connection: Connection, owner: str, mappings: Iterable[Mapping]) -> Non
                 sql.SQL("ALTER TABLE {} OWNER TO {}").format(sql.Identifier("archive", table), role)
             )
         for (function,) in connection.execute(
-            "SELECT oid::regprocedure::text FROM pg_catalog.pg_proc"
+            "SELECT oid::regprocedure::pg_catalog.text FROM pg_catalog.pg_proc"
             " WHERE pronamespace = pg_catalog.to_regnamespace('archive')"
             " AND pg_catalog.starts_with(proname, %s) ORDER BY 1",
             (f"{mapping.name}_",),
@@ -308,7 +309,7 @@ def _columns(connection: Connection, table: str) -> list[str]:
     return [
         row[0]
         for row in connection.execute(
-            "SELECT a.attname::text FROM pg_catalog.pg_attribute AS a"
+            "SELECT a.attname::pg_catalog.text FROM pg_catalog.pg_attribute AS a"
             " JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid"
             " WHERE c.relnamespace = pg_catalog.to_regnamespace('archive') AND c.relname = %s"
             " AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",

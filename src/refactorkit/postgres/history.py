@@ -18,6 +18,7 @@ from sqlalchemy.sql import ClauseElement
 from refactorkit.errors import NOTHING_CHANGED, RefusedError, UsageError
 from refactorkit.migrations.history import AppliedRow, History
 from refactorkit.postgres.connection import Connection, fetch_value
+from refactorkit.postgres.foreign_code import lock_for_writing, refuse_foreign_code
 
 TIME_FORMAT: Final = 'YYYY-MM-DD"T"HH24:MI:SS.US'
 """How times are read, for to_char(): the same whatever the session's DateStyle is."""
@@ -82,7 +83,8 @@ def find(connection: Connection, name: TableName) -> VersionTable:
     """Find the version table without making it.
 
     Raises:
-        RefusedError: something else has that name, or there is no schema to look in.
+        RefusedError: something else has that name, there is no schema to look in, or using the
+            table would run another role's code.
     """
     schema = name.schema or fetch_value(connection, "SELECT pg_catalog.current_schema()")
     if not isinstance(schema, str):
@@ -92,8 +94,8 @@ def find(connection: Connection, name: TableName) -> VersionTable:
             hint="Write --table SCHEMA.NAME.",
         )
     row = connection.execute(
-        "SELECT c.relkind::text,"
-        " ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a"
+        "SELECT c.relkind::pg_catalog.text,"
+        " ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.pg_attribute a"
         " WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)"
         " FROM pg_catalog.pg_class c"
         " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
@@ -111,6 +113,7 @@ def find(connection: Connection, name: TableName) -> VersionTable:
                 state=NOTHING_CHANGED,
                 hint="Name the right one with --table.",
             )
+        refuse_foreign_code(connection, schema, name.name)
     return table
 
 
@@ -151,12 +154,22 @@ def read(connection: Connection, table: VersionTable) -> History:
 
 
 def record_up(connection: Connection, table: VersionTable, version: int) -> None:
-    """Write that a version is applied, in the transaction that is open."""
+    """Write that a version is applied, in the transaction that is open.
+
+    Raises:
+        RefusedError: that would run another role's code.
+    """
+    lock_for_writing(connection, table.schema, table.name)
     _run(connection, _row(table, version))
 
 
 def record_down(connection: Connection, table: VersionTable, version: int) -> None:
-    """Delete all rows of a version, in the transaction that is open."""
+    """Delete all rows of a version, in the transaction that is open.
+
+    Raises:
+        RefusedError: that would run another role's code.
+    """
+    lock_for_writing(connection, table.schema, table.name)
     target = _table(table)
     _run(connection, sa.delete(target).where(target.c.version_id == version))
 

@@ -6,8 +6,9 @@ from typing import Final
 from refactorkit.postgres.connection import Connection
 
 _QUERY: Final = """
-    SELECT pg_catalog.current_database()::text, session_user::text, current_user::text,
-        pg_catalog.inet_server_addr()::text, pg_catalog.inet_server_port(),
+    SELECT pg_catalog.current_database()::pg_catalog.text,
+        session_user::pg_catalog.text, current_user::pg_catalog.text,
+        pg_catalog.inet_server_addr()::pg_catalog.text, pg_catalog.inet_server_port(),
         nullif(pg_catalog.current_setting('refactorkit.environment', true), ''),
         pg_catalog.current_setting('server_version')
 """

@@ -42,14 +42,16 @@ def switch_off(connection: Connection, tables: Iterable[str]) -> tuple[Trigger, 
         tables: with their schema, as SQL.
     """
     rows = connection.execute(
-        "SELECT n.nspname::text, c.relname::text, t.tgname::text, t.tgenabled::text"
+        "SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text,"
+        " t.tgname::pg_catalog.text, t.tgenabled::pg_catalog.text"
         " FROM pg_catalog.pg_trigger AS t"
         " JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid"
         " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
         " JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid"
         " JOIN pg_catalog.pg_namespace AS room ON room.oid = p.pronamespace"
         " WHERE room.nspname <> 'archive' AND NOT t.tgisinternal AND t.tgenabled <> 'D'"
-        " AND t.tgrelid IN (SELECT pg_catalog.to_regclass(x) FROM pg_catalog.unnest(%s::text[]) x)"
+        " AND t.tgrelid IN ("
+        "SELECT pg_catalog.to_regclass(x) FROM pg_catalog.unnest(%s::pg_catalog.text[]) x)"
         " ORDER BY 1, 2, 3",
         (sorted(set(tables)),),
     ).fetchall()

@@ -43,7 +43,7 @@ def names(connection: Connection) -> tuple[str, ...]:
         "SELECT c.relname FROM pg_catalog.pg_class AS c"
         " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
         " WHERE n.nspname = 'archive' AND c.relkind = 'r' AND right(c.relname, 6) = '_turns'"
-        " AND ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute AS a"
+        " AND ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.pg_attribute AS a"
         " WHERE a.attrelid = c.oid AND a.attnum > 0) @> %s ORDER BY 1",
         (list(_TURN_COLUMNS),),
     ).fetchall()
@@ -64,7 +64,7 @@ def last_turn(connection: Connection, name: str) -> Turn | None:
             "SELECT turn, direction,"
             " pg_catalog.to_char(pg_catalog.timezone('UTC', at),"
             " 'YYYY-MM-DD\"T\"HH24:MI:SS.US+00'),"
-            " mapping::text, structure_hash, counts FROM {}"
+            " mapping::pg_catalog.text, structure_hash, counts FROM {}"
             " ORDER BY turn DESC LIMIT 1"
         ).format(sql.Identifier("archive", f"{name}_turns"))
     ).fetchone()
