@@ -5,6 +5,7 @@ import pytest
 from tests.support.cli import run
 from tests.support.clinic import open_clinic
 from tests.support.dump import pg_dump
+from tests.support.terminal import converse
 
 
 @pytest.fixture
@@ -68,3 +69,16 @@ def test_what_does_not_go_together_is_a_usage_error(
     assert refused.code == 2
     assert says in refused.err
     assert pg_dump(url, exclude_schemas=()) == before
+
+
+def test_it_pauses_before_the_switch_and_a_no_leaves_everything_staged(url: str) -> None:
+    command = ("cutover", "--online", "--yes", "--pause-before-switch")
+    code, said = converse(command, url=url, answers=[("Switch now?", "n")])
+    assert code == 1, said
+    assert "The switch was not confirmed." in said
+    asked = run("cutover", "--online", "--status", "--json", url=url)
+    assert (asked.document["version"], asked.document["next"]) == (10, "ready to switch")
+
+    code, said = converse(command, url=url, answers=[("Switch now?", "y")])
+    assert code == 0, said
+    assert "From version 10 to 11" in said
