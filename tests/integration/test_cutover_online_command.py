@@ -44,10 +44,13 @@ def test_an_abort_leaves_version_10_as_it_was(url: str) -> None:
 
 def test_another_database_than_is_meant_is_left_alone(url: str) -> None:
     before = pg_dump(url, exclude_schemas=())
-    other = ("--online", "--expect-database", "elsewhere", "--yes")
-    refused = run("cutover", *other, url=url)
-    assert refused.code == 3
-    assert '"elsewhere" was expected' in refused.err
+    for meant, says in (
+        (("--expect-database", "elsewhere"), '"elsewhere" was expected'),
+        (("--expect-system-identifier", "1"), "and 1 was expected"),
+    ):
+        refused = run("cutover", "--online", "--yes", *meant, url=url)
+        assert refused.code == 3
+        assert says in refused.err
     assert pg_dump(url, exclude_schemas=()) == before
 
 
