@@ -27,12 +27,14 @@ class Footprint:
 
     Attributes:
         peak_bytes: of resident memory of ``refactorkit up`` and ``refactorkit down``.
+        online_peak_bytes: of ``refactorkit cutover --online``.
         evidence_peak_bytes: of ``refactorkit audit anchor`` after Up.
         archive_bytes: of the archive's tables after Up and after the Down that follows, with
             indexes, by name and largest first.
     """
 
     peak_bytes: Mapping[Direction, int]
+    online_peak_bytes: int
     evidence_peak_bytes: int
     archive_bytes: Mapping[Direction, Mapping[str, int]]
 
@@ -54,9 +56,19 @@ def footprint(laboratory: Laboratory, directory: Path, stock: Stock) -> Footprin
             )
             with connected(laboratory.dsn(name)) as connection:
                 sizes[direction] = dict(connection.execute(_SIZES).fetchall())
+    with laboratory.copy(stock.before) as name:
+        online_peak = peak_memory_bytes(
+            ["refactorkit", *options, "cutover", "--online", "--yes"],
+            {"REFACTORKIT_DATABASE_URL": laboratory.url(name)},
+        )
     with laboratory.copy(stock.after) as name:
         evidence_peak = _evidence_peak(laboratory.url(name))
-    return Footprint(peak_bytes=peaks, evidence_peak_bytes=evidence_peak, archive_bytes=sizes)
+    return Footprint(
+        peak_bytes=peaks,
+        online_peak_bytes=online_peak,
+        evidence_peak_bytes=evidence_peak,
+        archive_bytes=sizes,
+    )
 
 
 def _evidence_peak(url: str) -> int:

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from benchmarks.figures import Figure, missed
+from benchmarks.judged import Figure, missed
 from benchmarks.laboratory import Sample
 from benchmarks.results import Results, Series
 from benchmarks.statements import StatementCost
+from benchmarks.under_load import OnlineRun
 from benchmarks.workloads import MEANING
 
 _SHOWN_STATEMENTS: Final = 8
@@ -17,7 +18,7 @@ def document(results: Results, found: tuple[Figure, ...]) -> dict[str, Any]:
     options, machine = results.options, results.machine
     return {
         "verdict": "fail" if missed(found) else "pass",
-        "figures": [_figure(figure) for figure in found],
+        "figures": [figure_document(figure) for figure in found],
         "patients": options.patients,
         "fewer_patients": options.fewer_patients,
         "assessments_per_patient": options.assessments_per_patient,
@@ -37,12 +38,16 @@ def document(results: Results, found: tuple[Figure, ...]) -> dict[str, Any]:
             str(direction): _statements(costs) for direction, costs in results.statements.items()
         },
         "client_peak_bytes": {str(d): size for d, size in results.footprint.peak_bytes.items()},
+        "online_peak_bytes": results.footprint.online_peak_bytes,
         "evidence_peak_bytes": results.footprint.evidence_peak_bytes,
+        "online": [online_document(run) for run in results.online],
+        "colliding_rows_ms": {str(n): round(ms, 1) for n, ms in results.relink_ms.items()},
         "archive_bytes": {str(d): dict(t) for d, t in results.footprint.archive_bytes.items()},
     }
 
 
-def _figure(figure: Figure) -> dict[str, Any]:
+def figure_document(figure: Figure) -> dict[str, Any]:
+    """Return one figure as JSON can hold it."""
     return {
         "name": figure.name,
         "text": figure.text,
@@ -76,6 +81,30 @@ def _statements(costs: Sequence[StatementCost]) -> dict[str, Any]:
             {"line": cost.line, "text": cost.text, **_sample(cost.cost)} for cost in slowest
         ],
         "other_seconds": round(total - sum(cost.cost.seconds for cost in slowest), 3),
+    }
+
+
+def online_document(run: OnlineRun) -> dict[str, Any]:
+    """Return one online cutover as JSON can hold it; times in milliseconds, but for ``seconds``."""
+    return {
+        "patients": run.patients,
+        "collisions": run.collisions.value,
+        "colliding_assessments": run.colliding_assessments,
+        "seconds": round(run.seconds, 1),
+        "locked_ms": round(run.locked_ms, 1),
+        "neighbour_ms": round(run.neighbour_ms, 1),
+        "attempts": run.attempts,
+        "longest_ms": round(run.longest_ms, 1),
+        "failed_at_the_switch": run.failed_at_the_switch,
+        "failed_elsewhere": run.failed_elsewhere,
+        "phases": {
+            name: {
+                "transactions": stretch.transactions,
+                "median_ms": round(stretch.median_ms, 2),
+                "longest_ms": round(stretch.longest_ms, 1),
+            }
+            for name, stretch in run.phases.items()
+        },
     }
 
 

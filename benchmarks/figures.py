@@ -1,9 +1,9 @@
 """The figures that the measurements give, and what each must reach. Pure."""
 
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
+from benchmarks.judged import MORE_THAN_LINEAR, Figure
+from benchmarks.online_figures import online_figures
 from benchmarks.results import Results, Series
 from benchmarks.workloads import Workload
 from refactorkit.migrations.model import Direction
@@ -12,45 +12,9 @@ MEGA: Final = 1_000_000
 _MOST_OF_FLOOR: Final = 1.5
 _MOST_OF_SCAN: Final = 1.5
 _MOST_OF_UP: Final = 1.0
-_MORE_THAN_LINEAR: Final = 1.1  # ten times the patients, eleven times as long
+_MOST_OF_USUAL_WAY: Final = 0.1
+_USUAL_WAY_IS_JUDGED_FROM: Final = 1_000_000  # patients: its price grows faster than ours
 _MOST_MEMORY_MB: Final = 200.0
-
-
-class Verdict(StrEnum):
-    """What became of a bar."""
-
-    PASS = "pass"  # noqa: S105
-    MISS = "miss"
-    REPORTED = "reported"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One number that people look at.
-
-    Attributes:
-        name: for programs.
-        text: for people.
-        value: by the wall clock, where it is of times.
-        unit: ``x`` for a ratio, else what is counted.
-        bar: the most that it may be; None where it is only reported.
-        cpu_value: the same of the server's CPU time, which other work on the machine disturbs
-            less; for information, never judged. None where there is no such thing.
-    """
-
-    name: str
-    text: str
-    value: float
-    unit: str
-    bar: float | None = None
-    cpu_value: float | None = None
-
-    @property
-    def verdict(self) -> Verdict:
-        """Whether the bar was reached."""
-        if self.bar is None:
-            return Verdict.REPORTED
-        return Verdict.PASS if self.value <= self.bar else Verdict.MISS
 
 
 def figures(results: Results) -> tuple[Figure, ...]:
@@ -62,7 +26,7 @@ def figures(results: Results) -> tuple[Figure, ...]:
         return results.find(workload, patients)
 
     growth = n / fewer
-    most_growth = growth * _MORE_THAN_LINEAR
+    most_growth = growth * MORE_THAN_LINEAR
     peak = max(results.footprint.peak_bytes.values()) / MEGA
     up = at(Workload.UP)
     after_down = results.footprint.archive_bytes[Direction.DOWN]
@@ -76,6 +40,9 @@ def figures(results: Results) -> tuple[Figure, ...]:
                at(Workload.DOWN), at(Workload.DOWN, fewer), bar=most_growth),
         Figure(name="client_memory", text="peak memory of the client", value=peak, unit="MB",
                bar=_MOST_MEMORY_MB),
+        Figure(name="online_memory", text="peak memory of cutover --online",
+               value=results.footprint.online_peak_bytes / MEGA, unit="MB",
+               bar=_MOST_MEMORY_MB),
         _ratio("evidence_to_scan", "evidence / reading its rows as text",
                at(Workload.EVIDENCE), at(Workload.EVIDENCE_SCAN), bar=_MOST_OF_SCAN),
         Figure(name="evidence_memory", text="peak memory of audit anchor",
@@ -83,7 +50,8 @@ def figures(results: Results) -> tuple[Figure, ...]:
                bar=_MOST_MEMORY_MB),
         _ratio("edited_to_unedited", "down with 1% edited / nothing edited",
                at(Workload.DOWN_EDITED), at(Workload.DOWN)),
-        _ratio("usual_way_to_up", "the usual way / up", at(Workload.USUAL_WAY), up),
+        _ratio("up_to_usual_way", "up / the usual way", up, at(Workload.USUAL_WAY),
+               bar=_MOST_OF_USUAL_WAY if n >= _USUAL_WAY_IS_JUDGED_FROM else None),
         _ratio("scan_to_verify", "speed of verify / of a scan of the same text",
                at(Workload.SCAN), at(Workload.VERIFY)),
         Figure(name="verify_rows_per_second", text="verify",
@@ -92,12 +60,8 @@ def figures(results: Results) -> tuple[Figure, ...]:
                value=sum(after_down.values()) / MEGA, unit="MB"),
         _ratio("up_to_floor_small", f"up / inserting the subjects alone, {fewer:,} patients",
                at(Workload.UP, fewer), at(Workload.FLOOR, fewer)),
+        *online_figures(results.online, results.relink_ms, (n, fewer)),
     )  # fmt: skip
-
-
-def missed(found: tuple[Figure, ...]) -> bool:
-    """Tell whether any bar was missed."""
-    return any(figure.verdict is Verdict.MISS for figure in found)
 
 
 def _ratio(name: str, text: str, above: Series, below: Series, bar: float | None = None) -> Figure:

@@ -24,6 +24,7 @@ class Options:
         clinicians: in both sizes; None for what ``seed`` takes, which grows with the patients.
         growth: the small size has N / growth patients.
         rounds: how often each thing is measured; figures are of the medians.
+        online_rounds: the same for the online cutovers, which take longest; None for ``rounds``.
         directory: of the migrations.
         output: the folder for results.json and results.svg.
         data: where the server keeps its data; None for the system's folder of temporary files.
@@ -35,6 +36,7 @@ class Options:
     clinicians: int | None
     growth: int
     rounds: int
+    online_rounds: int | None
     directory: Path
     output: Path
     data: Path | None
@@ -59,6 +61,7 @@ def parse(arguments: Sequence[str] | None) -> Options:
         ("assessments per patient", given.assessments_per_patient, 0, MOST_ASSESSMENTS),
         ("clinicians", given.clinicians, 1, MOST_CLINICIANS),
         ("rounds", given.rounds, 1, _MOST_ROUNDS),
+        ("online rounds", given.online_rounds, 1, _MOST_ROUNDS),
         ("growth", given.growth, 2, given.patients // 2),
     ):
         if number is not None and not lowest <= number <= highest:
@@ -87,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--growth", type=int, default=10, metavar="X", help="also measure at patients / X")
     add("--rounds", type=int, default=3, metavar="N", help="figures are medians of so many rounds")
+    add("--online-rounds", type=int, metavar="N", help="of online cutovers; without, --rounds")
     add("--json", action="store_true", help="print one JSON document instead of tables")
     add("--output", type=Path, default=_HERE, metavar="DIR", help="for results.json, results.svg")
     add(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from xml.sax.saxutils import escape
 
-from benchmarks.figures import Figure, Verdict
+from benchmarks.judged import Figure, Verdict
 from benchmarks.results import Results
 from benchmarks.tables import number
 from benchmarks.workloads import MEANING
@@ -40,7 +40,8 @@ def plot(results: Results, found: tuple[Figure, ...]) -> str:
     options = results.options
     times = [series for series in results.series if series.patients == options.patients]
     longest = max(series.seconds for series in times)
-    judged = [(figure, figure.bar) for figure in found if figure.bar is not None]
+    # What must not happen at all has no length.
+    judged = [(figure, figure.bar) for figure in found if figure.bar]
     widest = max(1.25, *(figure.value / bar for figure, bar in judged))
     machine = results.machine
     parts = [

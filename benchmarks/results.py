@@ -8,6 +8,7 @@ from benchmarks.client import Footprint
 from benchmarks.laboratory import Sample
 from benchmarks.options import Options
 from benchmarks.statements import StatementCost
+from benchmarks.under_load import OnlineRun
 from benchmarks.workloads import Workload
 from refactorkit.migrations.model import Direction
 
@@ -77,6 +78,8 @@ class Results:
         scanned_rows: that ``scan`` and ``verify`` read.
         footprint: memory and disk, at the large size.
         statements: of the refactor, in the file's order, at the large size.
+        online: online cutovers under load, of both sizes, with and without collisions.
+        relink_ms: what the colliding assessments cost alone, by number of patients.
     """
 
     options: Options
@@ -87,6 +90,8 @@ class Results:
     scanned_rows: int
     footprint: Footprint
     statements: Mapping[Direction, Sequence[StatementCost]]
+    online: Sequence[OnlineRun]
+    relink_ms: Mapping[int, float]
 
     def find(self, workload: Workload, patients: int) -> Series:
         """Return the measurements of a workload at a size.

@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import shutil
+import statistics
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,14 +16,17 @@ from rich.text import Text
 
 from benchmarks.client import footprint
 from benchmarks.document import document
-from benchmarks.figures import figures, missed
+from benchmarks.figures import figures
+from benchmarks.judged import missed
 from benchmarks.laboratory import Laboratory, Sample
 from benchmarks.options import Options, parse
+from benchmarks.page import page
 from benchmarks.plot import plot
 from benchmarks.results import Machine, Results, Series
 from benchmarks.statements import statement_costs
-from benchmarks.stock import AFTER, Size, make
+from benchmarks.stock import AFTER, Size, Stock, make
 from benchmarks.tables import tables
+from benchmarks.under_load import Collisions, OnlineRun, measure_online, measure_relink
 from benchmarks.workloads import Task, measure, scanned_rows, tasks
 from refactorkit.cli import logging
 from refactorkit.cli.render import emit_error, print_json, stderr_console, stdout_console
@@ -33,11 +37,11 @@ from refactorkit.postgres import server_errors
 
 MISSED: Final = 3
 _QUIET: Final = 0.7
-DOCUMENT, PICTURE = "results.json", "results.svg"
+DOCUMENT, PICTURE, PAGE = "results.json", "results.svg", "README.md"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, write results.json and results.svg; return the exit code.
+    """Measure, print, write results.json, results.svg and README.md; return the exit code.
 
     Args:
         arguments: of the command line; None means those of this process.
@@ -79,6 +83,13 @@ def run(options: Options, report: Callable[[str], None]) -> Results:
             for patients in (options.fewer_patients, options.patients)
         )
         series = _rounds(laboratory, directory, tasks(large, small), options.rounds, report)
+        online = _online(laboratory, directory, (large, small), options, report)
+        relinked = {
+            stock.size.patients: statistics.median(
+                measure_relink(laboratory, stock) for _ in range(options.rounds)
+            )
+            for stock in (large, small)
+        }
         report("memory of the client, size of the archive")
         found = footprint(laboratory, directory, large)
         report("statement by statement")
@@ -94,6 +105,8 @@ def run(options: Options, report: Callable[[str], None]) -> Results:
                 direction: statement_costs(laboratory, directory, large, direction)
                 for direction in Direction
             },
+            online=online,
+            relink_ms=relinked,
         )
 
 
@@ -118,12 +131,36 @@ def _rounds(
     )
 
 
+def _online(
+    laboratory: Laboratory,
+    directory: Path,
+    stocks: Sequence[Stock],
+    options: Options,
+    report: Callable[[str], None],
+) -> tuple[OnlineRun, ...]:
+    found = []
+    rounds = options.online_rounds or options.rounds
+    for number in range(rounds):
+        for stock in stocks:
+            for collisions in Collisions:
+                run = measure_online(laboratory, directory, stock, collisions)
+                found.append(run)
+                report(
+                    f"round {number + 1} of {rounds}, {run.patients:,} patients: online cutover"
+                    f" {run.seconds:.1f} s, locked {run.locked_ms:.0f} ms,"
+                    f" longest stall {run.longest_ms:.0f} ms"
+                    f" ({run.colliding_assessments:,} colliding assessments)"
+                )
+    return tuple(found)
+
+
 def _publish(results: Results) -> int:
     found = figures(results)
     made = document(results, found)
     folder = results.options.output
     write_atomically(folder / DOCUMENT, _json(made))
     write_atomically(folder / PICTURE, plot(results, found).encode())
+    write_atomically(folder / PAGE, page(results, found).encode())
     if results.options.json:
         print_json(made)
     else:

@@ -3,7 +3,8 @@
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from benchmarks.figures import MEGA, Figure, Verdict
+from benchmarks.figures import MEGA
+from benchmarks.judged import Figure, Verdict
 from benchmarks.results import Results, Series
 from benchmarks.workloads import MEANING
 from refactorkit.cli.render import table

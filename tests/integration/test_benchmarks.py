@@ -18,7 +18,8 @@ import pytest
 from benchmarks import stock as stocks
 from benchmarks.client import Footprint
 from benchmarks.document import document
-from benchmarks.figures import Figure, Verdict, figures, missed
+from benchmarks.figures import figures
+from benchmarks.judged import Figure, Verdict, missed
 from benchmarks.laboratory import Laboratory, Sample
 from benchmarks.options import Options
 from benchmarks.plot import plot
@@ -26,6 +27,7 @@ from benchmarks.processes import peak_memory_bytes, server_processes
 from benchmarks.results import Machine, Results, Series
 from benchmarks.run import main
 from benchmarks.stock import Size, Stock
+from benchmarks.under_load import Collisions, OnlineRun
 from benchmarks.workloads import AT_SMALL_SIZE, USUAL_WAY, Task, Workload, insert_subjects, measure
 
 from refactorkit.errors import FailedError
@@ -72,7 +74,8 @@ def test_a_run_from_nothing_prints_and_keeps_one_document_with_every_figure(tmp_
     done = subprocess.run(
         [
             sys.executable, "-m", "benchmarks", "--patients", str(N), "--growth", "2",
-            "--assessments-per-patient", "1", "--rounds", "2", "--output", str(tmp_path), "--json",
+            "--assessments-per-patient", "1", "--rounds", "2", "--online-rounds", "1",
+            "--clinicians", "20", "--output", str(tmp_path), "--json",
             *([] if data is None else ["--data", str(data)]),
         ],
         capture_output=True, text=True, check=False,
@@ -85,14 +88,25 @@ def test_a_run_from_nothing_prints_and_keeps_one_document_with_every_figure(tmp_
     assert found["rows"]["assessments"] == N
 
     judged = {each["name"]: each["at_most"] for each in found["figures"] if each["at_most"]}
+    assert {each["name"]: each["at_most"] for each in found["figures"]}[
+        "online_failed_elsewhere"
+    ] == 0
     assert judged == {
         "up_to_floor": 1.5,
         "down_to_up": 1.0,
         "growth_of_up": 2.2,
         "growth_of_down": 2.2,
         "client_memory": 200.0,
+        "online_memory": 200.0,
         "evidence_to_scan": 1.5,
         "evidence_memory": 200.0,
+        "growth_of_online": 2.2,
+        **{
+            f"online_{what}{which}_{n}": most
+            for what, most in (("locked", 100.0), ("stall", 250.0))
+            for which in ("", "_colliding")
+            for n in (N, FEWER)
+        },
     }
     assert all((each["verdict"] == "reported") is (each["at_most"] is None)
                for each in found["figures"])  # fmt: skip
@@ -113,6 +127,16 @@ def test_a_run_from_nothing_prints_and_keeps_one_document_with_every_figure(tmp_
     assert found["machine"]["settings"]["fsync"] == "on"
     assert found["machine"]["cores"] >= 1
     assert "round 2 of 2" in done.stderr
+    page = (tmp_path / "README.md").read_text()
+    assert all(each["text"] in page for each in found["figures"])
+    online = {(each["patients"], each["collisions"]): each for each in found["online"]}
+    assert set(online) == {(n, which) for n in (N, FEWER) for which in ("none", "some")}
+    for (_, which), each in online.items():
+        assert (each["colliding_assessments"] > 0) is (which == "some")
+        assert each["locked_ms"] > 0
+        assert each["neighbour_ms"] > 0
+        assert each["failed_at_the_switch"] <= 4
+        assert each["phases"]["before"]["transactions"] > 0
     ET.parse(tmp_path / "results.svg")  # noqa: S314 - our own file
 
 
@@ -224,13 +248,45 @@ def test_what_cannot_be_meant_is_refused(
     assert "must be between" in (said := capsys.readouterr().err) or "does not exist" in said
 
 
+def online_run(patients: int, collisions: Collisions) -> OnlineRun:
+    cost = 100.0 if collisions is Collisions.SOME else 0.0
+    return OnlineRun(
+        patients=patients, collisions=collisions, colliding_assessments=int(cost), seconds=1.0,
+        locked_ms=60 + cost, neighbour_ms=50 + cost, attempts=1, longest_ms=70 + cost, phases={},
+        failed_at_the_switch=4, failed_elsewhere=0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("which", Collisions)
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"locked_ms": 201.0}, "locked"),
+        ({"neighbour_ms": 201.0}, "locked"),
+        ({"longest_ms": 351.0}, "stall"),
+        ({"failed_elsewhere": 1}, "failed_elsewhere"),
+        ({"seconds": 9.0}, "growth"),
+    ],
+)
+def test_an_online_cutover_that_keeps_the_application_waiting_is_a_miss(
+    which: Collisions, change: dict[str, Any], name: str
+) -> None:
+    results = made_up({})
+    worse = [
+        replace(run, **change) if run.patients == N and run.collisions is which else run
+        for run in results.online
+    ]
+    found = figures(replace(results, online=worse))
+    assert name in "".join(each.name for each in found if each.verdict is Verdict.MISS)
+
+
 def made_up(seconds: dict[tuple[Workload, int], Sequence[float]]) -> Results:
     """Results in which everything took one second, but for what is given."""
     wanted = [(each, N) for each in Workload] + [(each, FEWER) for each in AT_SMALL_SIZE]
     return Results(
         options=Options(
             patients=N, assessments_per_patient=5, clinicians=None, growth=2, rounds=3,
-            directory=SQL, output=SQL, data=None, json=False,
+            online_rounds=None, directory=SQL, output=SQL, data=None, json=False,
         ),
         machine=Machine(
             system="Plan & 9 <x>", cores=2, load=0.5, python="3", server="18 <&>", settings={}
@@ -251,10 +307,15 @@ def made_up(seconds: dict[tuple[Workload, int], Sequence[float]]) -> Results:
         scanned_rows=1000,
         footprint=Footprint(
             peak_bytes={Direction.UP: 80 * MB, Direction.DOWN: 90 * MB},
+            online_peak_bytes=90 * MB,
             evidence_peak_bytes=90 * MB,
             archive_bytes={Direction.UP: {}, Direction.DOWN: {"patients_map": 3 * MB}},
         ),
         statements={Direction.UP: [], Direction.DOWN: []},
+        online=[
+            online_run(n, collisions) for n in (N, FEWER) for collisions in Collisions
+        ],
+        relink_ms={N: 100.0, FEWER: 100.0},
     )  # fmt: skip
 
 
@@ -297,7 +358,7 @@ def test_the_picture_has_a_bar_for_every_time_and_every_judged_figure() -> None:
     found = figures(results)
     picture = ET.fromstring(plot(results, found))  # noqa: S314 - our own text
     svg = "{http://www.w3.org/2000/svg}"
-    judged = sum(each.bar is not None for each in found)
+    judged = sum(bool(each.bar) for each in found)
     assert len(picture.findall(f"{svg}rect")) == 1 + len(Workload) + judged
     assert len(picture.findall(f"{svg}line")) == judged
     assert all(float(each.get("width") or 0) > 0 for each in picture.findall(f"{svg}rect"))

@@ -138,9 +138,16 @@ def test_another_database_or_environment_than_the_one_that_is_meant_is_refused(
     wrong = run(operation, "--yes", *environment, url=database_at_10)
     assert wrong.code == 3
     assert 'is "test", and "production" was expected' in wrong.err
+    cluster = connection.execute("SELECT system_identifier FROM pg_control_system()").fetchone()
+    assert cluster is not None
+    this = "--expect-system-identifier"
+    elsewhere = run(operation, "--yes", this, str(cluster[0] + 1), url=database_at_10)
+    assert elsewhere.code == 3
+    assert f"This is the cluster {cluster[0]}, and {cluster[0] + 1} was expected" in elsewhere.err
     assert everything(database_at_10)[1] == before[1]
     connection.execute(f"ALTER DATABASE {name} SET refactorkit.environment = 'production'".encode())
-    assert run(*options, name, *environment, url=database_at_10).code == 0
+    meant = (*options, name, *environment, this, str(cluster[0]))
+    assert run(*meant, url=database_at_10).code == 0
 
 
 def test_what_was_deleted_in_version_10_is_counted_and_has_to_be_accepted(

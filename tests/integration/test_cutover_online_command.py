@@ -5,6 +5,7 @@ import pytest
 from tests.support.cli import run
 from tests.support.clinic import open_clinic
 from tests.support.dump import pg_dump
+from tests.support.terminal import converse
 
 
 @pytest.fixture
@@ -43,10 +44,13 @@ def test_an_abort_leaves_version_10_as_it_was(url: str) -> None:
 
 def test_another_database_than_is_meant_is_left_alone(url: str) -> None:
     before = pg_dump(url, exclude_schemas=())
-    other = ("--online", "--expect-database", "elsewhere", "--yes")
-    refused = run("cutover", *other, url=url)
-    assert refused.code == 3
-    assert '"elsewhere" was expected' in refused.err
+    for meant, says in (
+        (("--expect-database", "elsewhere"), '"elsewhere" was expected'),
+        (("--expect-system-identifier", "1"), "and 1 was expected"),
+    ):
+        refused = run("cutover", "--online", "--yes", *meant, url=url)
+        assert refused.code == 3
+        assert says in refused.err
     assert pg_dump(url, exclude_schemas=()) == before
 
 
@@ -68,3 +72,16 @@ def test_what_does_not_go_together_is_a_usage_error(
     assert refused.code == 2
     assert says in refused.err
     assert pg_dump(url, exclude_schemas=()) == before
+
+
+def test_it_pauses_before_the_switch_and_a_no_leaves_everything_staged(url: str) -> None:
+    command = ("cutover", "--online", "--yes", "--pause-before-switch")
+    code, said = converse(command, url=url, answers=[("Switch now?", "n")])
+    assert code == 1, said
+    assert "The switch was not confirmed." in said
+    asked = run("cutover", "--online", "--status", "--json", url=url)
+    assert (asked.document["version"], asked.document["next"]) == (10, "ready to switch")
+
+    code, said = converse(command, url=url, answers=[("Switch now?", "y")])
+    assert code == 0, said
+    assert "From version 10 to 11" in said

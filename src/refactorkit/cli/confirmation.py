@@ -29,6 +29,14 @@ ExpectEnvironment = Annotated[
         help="Refuse a database whose setting refactorkit.environment is another, or none.",
     ),
 ]
+ExpectSystemIdentifier = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        rich_help_panel=_WHICH,
+        help="Refuse another cluster than this one, as pg_controldata prints it.",
+    ),
+]
 MaxLockMs = Annotated[
     int | None,
     typer.Option(
@@ -37,14 +45,19 @@ MaxLockMs = Annotated[
         metavar="MS",
         rich_help_panel="Locks",
         help="Give up, with nothing changed, where a transaction is not done in so long; it is "
-        "tried again as after a lock timeout.",
+        "tried again as after a lock timeout. With --online: where its locks are not to be had in "
+        "so long, 150 without it.",
     ),
 ]
 
 
-def expectation(database: str | None, environment: str | None) -> Expectation:
+def expectation(
+    database: str | None, environment: str | None, system_identifier: int | None
+) -> Expectation:
     """Return which database is meant."""
-    return Expectation(database=database, environment=environment)
+    return Expectation(
+        database=database, environment=environment, system_identifier=system_identifier
+    )
 
 
 def confirm_by(*, yes: bool, operation: str) -> Confirm | None:

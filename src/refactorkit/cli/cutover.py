@@ -9,6 +9,7 @@ from refactorkit.cli import operation_view as view
 from refactorkit.cli.confirmation import (
     ExpectDatabase,
     ExpectEnvironment,
+    ExpectSystemIdentifier,
     MaxLockMs,
     Yes,
     confirm_by,
@@ -34,6 +35,7 @@ from refactorkit.commands.operation.foresight import preflight_gate
 from refactorkit.postgres.lock_waits import DEFAULT_RETRIES
 
 _ONLINE: Final = "While the application runs"
+_MB: Final = 2**20
 
 
 def register(app: typer.Typer) -> None:
@@ -59,6 +61,7 @@ def cutover(
     yes: Yes = False,
     expect_database: ExpectDatabase = None,
     expect_environment: ExpectEnvironment = None,
+    expect_system_identifier: ExpectSystemIdentifier = None,
     plan: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Compare the locks with what plan --json wrote."),
@@ -109,6 +112,15 @@ def cutover(
             help="Pause after a batch, as a multiple of the time that it took.",
         ),
     ] = Pacing().rest,
+    replica_lag_mb: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="MB",
+            rich_help_panel=_ONLINE,
+            help="Pause while a replica has more of the log than this to replay.",
+        ),
+    ] = Pacing().replica_lag_bytes // _MB,
     max_lock_ms: MaxLockMs = None,
     lock_wait: LockWait = DEFAULT_LOCK_WAIT_SECONDS,
     lock_timeout_ms: LockTimeout = None,
@@ -140,10 +152,10 @@ def cutover(
                 max_lock_ms=max_lock_ms or DEFAULT_MAX_LOCK_MS,
                 retries=retries,
                 lock_wait_seconds=lock_wait,
-                pacing=Pacing(rest=rest),
+                pacing=Pacing(rest=rest, replica_lag_bytes=replica_lag_mb * _MB),
             ),
             action=next((action for action, given in wanted.items() if given), Action.CUTOVER),
-            expect=expectation(expect_database, expect_environment),
+            expect=expectation(expect_database, expect_environment, expect_system_identifier),
             confirm=None if status or abort else confirm_by(yes=yes, operation="cutover"),
             pause=pause_before_switch,
         )
@@ -152,7 +164,7 @@ def cutover(
             chain=chain_of(options),
             to=to,
             accept=accepted,
-            expect=expectation(expect_database, expect_environment),
+            expect=expectation(expect_database, expect_environment, expect_system_identifier),
             confirm=confirm_by(yes=yes, operation="cutover"),
             gates=(preflight_gate(accepted),) if preflight else (),
             plan=plan,

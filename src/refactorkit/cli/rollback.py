@@ -9,6 +9,7 @@ from refactorkit.cli import operation_view as view
 from refactorkit.cli.confirmation import (
     ExpectDatabase,
     ExpectEnvironment,
+    ExpectSystemIdentifier,
     MaxLockMs,
     Yes,
     confirm_by,
@@ -72,6 +73,7 @@ def rollback(
     yes: Yes = False,
     expect_database: ExpectDatabase = None,
     expect_environment: ExpectEnvironment = None,
+    expect_system_identifier: ExpectSystemIdentifier = None,
     plan: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Compare the locks with what plan --json wrote."),
@@ -92,7 +94,7 @@ def rollback(
             keep_logins=keep_logins,
             on_conflict=on_conflict,
             accept=names(accept or []),
-            expect=expectation(expect_database, expect_environment),
+            expect=expectation(expect_database, expect_environment, expect_system_identifier),
             confirm=None if dry_run else confirm_by(yes=yes, operation="rollback"),
             meter=forecast_of_down,
             rehearsal=dry_run,

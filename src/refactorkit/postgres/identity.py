@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from refactorkit.postgres.connection import Connection
+from refactorkit.postgres.connection import Connection, fetch_value
 
 _QUERY: Final = """
     SELECT pg_catalog.current_database()::pg_catalog.text,
@@ -26,6 +26,9 @@ class Identity:
         environment: the setting ``refactorkit.environment`` that somebody gave the database, such
             as ``production``; None where nobody did.
         server_version: such as ``18.6``.
+        system_identifier: of the cluster, as pg_controldata prints it: a copy of it on another
+            machine has the same one, a server that was restored from a dump has not. None where
+            this user may not ask.
     """
 
     database: str
@@ -34,6 +37,7 @@ class Identity:
     user: str
     environment: str | None
     server_version: str
+    system_identifier: int | None = None
 
 
 def identify(connection: Connection) -> Identity:
@@ -50,4 +54,17 @@ def identify(connection: Connection) -> Identity:
         user=user,
         environment=environment,
         server_version=version.partition(" ")[0],
+        system_identifier=_system_identifier(connection),
+    )
+
+
+def _system_identifier(connection: Connection) -> int | None:
+    """Ask for it only where that is allowed: a refusal would end an open transaction."""
+    if not fetch_value(
+        connection,
+        "SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')",
+    ):
+        return None
+    return int(
+        fetch_value(connection, "SELECT system_identifier FROM pg_catalog.pg_control_system()")
     )

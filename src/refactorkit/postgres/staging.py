@@ -345,29 +345,31 @@ class Stager:
 
     def _index_state(self, name: str) -> bool | None:
         """Return whether an index of schema public is valid; None where it is not there."""
-        valid = fetch_value(
-            self._connection,
-            "SELECT x.indisvalid FROM pg_catalog.pg_index AS x"
-            " JOIN pg_catalog.pg_class AS c ON c.oid = x.indexrelid"
-            " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
-            " WHERE n.nspname = 'public' AND c.relname = %s",
-            (name,),
-        )
+        with server_errors.explained(doing=f"Looking for the index {name}", state=self._state()):
+            valid = fetch_value(
+                self._connection,
+                "SELECT x.indisvalid FROM pg_catalog.pg_index AS x"
+                " JOIN pg_catalog.pg_class AS c ON c.oid = x.indexrelid"
+                " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
+                " WHERE n.nspname = 'public' AND c.relname = %s",
+                (name,),
+            )
         return None if valid is None else bool(valid)
 
     def _is_helped(self, helper: Helper) -> bool:
         """Tell whether an index leads with the column that points at the target."""
-        return bool(
-            fetch_value(
-                self._connection,
-                "SELECT EXISTS (SELECT FROM pg_catalog.pg_index AS x"
-                " JOIN pg_catalog.pg_class AS c ON c.oid = x.indrelid"
-                " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
-                " JOIN pg_catalog.pg_attribute AS a"
-                " ON a.attrelid = c.oid AND a.attnum = x.indkey[0]"
-                " WHERE n.nspname || '.' || c.relname = %s AND a.attname = %s AND x.indisvalid"
-                " AND x.indexprs IS NULL AND (x.indpred IS NULL OR x.indexrelid ="
-                " pg_catalog.to_regclass(%s)))",
-                (helper.table, helper.column, f"public.{helper.name}"),
+        with server_errors.explained(doing="Looking for indexes", state=self._state()):
+            return bool(
+                fetch_value(
+                    self._connection,
+                    "SELECT EXISTS (SELECT FROM pg_catalog.pg_index AS x"
+                    " JOIN pg_catalog.pg_class AS c ON c.oid = x.indrelid"
+                    " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
+                    " JOIN pg_catalog.pg_attribute AS a"
+                    " ON a.attrelid = c.oid AND a.attnum = x.indkey[0]"
+                    " WHERE n.nspname || '.' || c.relname = %s AND a.attname = %s AND x.indisvalid"
+                    " AND x.indexprs IS NULL AND (x.indpred IS NULL OR x.indexrelid ="
+                    " pg_catalog.to_regclass(%s)))",
+                    (helper.table, helper.column, f"public.{helper.name}"),
+                )
             )
-        )

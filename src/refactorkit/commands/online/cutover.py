@@ -1,6 +1,7 @@
 """The phases of an online cutover, in order, each of which can be repeated."""
 
 import math
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -20,6 +21,7 @@ from refactorkit.commands.verify import VerifyRequest, VerifyResult, verify
 from refactorkit.errors import FailedError, RefusedError
 from refactorkit.postgres.connection import fetch_value, set_for_session
 from refactorkit.postgres.execution import Runner
+from refactorkit.postgres.observation import Observer
 from refactorkit.postgres.progress import StepResult
 from refactorkit.postgres.staging import Staged
 
@@ -205,27 +207,44 @@ def _switch(opened: Session, report: Report) -> tuple[StepResult, float]:
             )
         report(Progress(phase=Phase.SWITCH))
 
+    commit = _Commit()
     runner = Runner(
         dsn=opened.request.chain.dsn,
         connection=opened.connection,
         table=opened.found.table,
         version=opened.version,
         limits=opened.request.locks,
+        observer=commit,
         between=just_before,
     )
     just_before()
     (done,) = runner.run((step,))
     opened.version = runner.version
-    locked_ms = _locked_ms(opened)
+    locked_ms = _locked_ms(opened, commit)
     _log.info("online.switched", locked_ms=round(locked_ms, 1), attempts=done.attempts)
     return done, locked_ms
 
 
-def _locked_ms(opened: Session) -> float:
-    """Return how long it is since the switch got its first lock: right after the commit."""
+class _Commit(Observer):
+    """Notes when the server answered COMMIT, by the monotonic clock of this process."""
+
+    answered_at = math.nan
+
+    def ended(self, *, committed: bool) -> None:
+        """Note the moment: what the runner tidies up afterwards is no time under the lock."""
+        self.answered_at = time.monotonic() if committed else math.nan
+
+
+def _locked_ms(opened: Session, commit: _Commit) -> float:
+    """Return the milliseconds from the first lock of the switch to the answer to its COMMIT.
+
+    The server's clock says how long it is since the lock, ours how much of that came after the
+    answer; never too little, for the answer comes after the locks are gone.
+    """
     if opened.connection.closed:  # the answer to COMMIT was lost, and asked for elsewhere
         return math.nan
     with reading():
+        asked_at = time.monotonic()
         locked_ms: float = fetch_value(
             opened.connection,
             "SELECT 1000 * pg_catalog.extract('epoch', pg_catalog.clock_timestamp() -"
@@ -233,7 +252,7 @@ def _locked_ms(opened: Session) -> float:
             "::pg_catalog.timestamptz)::float8",
         )
         set_for_session(opened.connection, {_ONLINE: ""})
-    return locked_ms
+    return locked_ms - (asked_at - commit.answered_at) * 1000
 
 
 def _finish(opened: Session, report: Report) -> None:

@@ -41,7 +41,7 @@ def fill(session: Session, report: Report) -> Staged:
         took = time.monotonic() - started
         staged = must_be_staged(session)
         report(_progress(staged, total=total, first=first, seconds=time.monotonic() - began))
-        rows = max(pacing.fewest_rows, _next_batch(rows, took * 1000, pacing.batch_ms))
+        rows = max(pacing.fewest_rows, next_batch(rows, took * 1000, pacing.batch_ms))
         if not staged.walked:
             time.sleep(took * pacing.rest)
     return staged
@@ -98,7 +98,7 @@ def _wait_for_replicas(session: Session, report: Report) -> None:
         time.sleep(_REPLICA_PAUSE_SECONDS)
 
 
-def _next_batch(rows: int, took_ms: float, wanted_ms: int) -> int:
+def next_batch(rows: int, took_ms: float, wanted_ms: int) -> int:
     """Return the size of the next batch: towards the wanted time, at most doubled or halved."""
     factor = min(2.0, max(0.5, wanted_ms / max(took_ms, 0.1)))
     return min(_LARGEST_BATCH, int(rows * factor))

@@ -17,16 +17,19 @@ class Expectation:
     Attributes:
         database: its name.
         environment: its setting ``refactorkit.environment``.
+        system_identifier: its cluster's, as pg_controldata prints it.
     """
 
     database: str | None = None
     environment: str | None = None
+    system_identifier: int | None = None
 
     def refuse_another(self, found: Identity) -> None:
         """Stop where the database is not the one that is meant.
 
         Raises:
-            RefusedError: its name or its environment is another one, or it has no environment.
+            RefusedError: its name, its environment or its cluster is another one, or it has no
+                environment, or the server does not say which cluster it is.
         """
         if self.database is not None and found.database != self.database:
             raise RefusedError(
@@ -42,6 +45,21 @@ class Expectation:
                 state=NOTHING_CHANGED,
                 hint="Look at the database URL, or mark the database: ALTER DATABASE ... SET "
                 "refactorkit.environment = '...'.",
+            )
+        if self.system_identifier is not None and found.system_identifier is None:
+            raise RefusedError(
+                f"{found.user} may not ask for the cluster's system identifier,"
+                f" and {self.system_identifier} was expected.",
+                state=NOTHING_CHANGED,
+                hint="Grant EXECUTE ON FUNCTION pg_catalog.pg_control_system(), or leave out"
+                " --expect-system-identifier.",
+            )
+        if self.system_identifier not in (None, found.system_identifier):
+            raise RefusedError(
+                f"This is the cluster {found.system_identifier},"
+                f" and {self.system_identifier} was expected.",
+                state=NOTHING_CHANGED,
+                hint="Look at the database URL.",
             )
 
 

@@ -1,0 +1,81 @@
+"""The results as a page: benchmarks/README.md is this, and nobody writes it by hand."""
+
+from typing import Final
+
+from benchmarks.judged import Figure, Verdict
+from benchmarks.results import Results, Series
+from benchmarks.tables import number
+from benchmarks.under_load import OnlineRun
+from benchmarks.workloads import MEANING
+
+_ONLINE: Final = (
+    "An online cutover runs while four clients of pgbench insert an assessment, edit a patient and"
+    " read, without a pause. The longest of their transactions is the stall, those that met the"
+    " switch and failed included. *Locked* is the longer of what the server's clock and a reader of"
+    " `users` say. Every committed assessment is counted again afterwards. *Less colliding rows*:"
+    " without what their statement takes alone, which is measured apart."
+)
+_HEAD: Final = (
+    "| patients | colliding assessments | seconds | locked ms | reader ms | stall ms"
+    " | failed at the switch, elsewhere |"
+)
+_WORDS: Final = {Verdict.PASS: "reached", Verdict.MISS: "**missed**", Verdict.REPORTED: ""}
+
+
+def page(results: Results, found: tuple[Figure, ...]) -> str:
+    """Return the page, in Markdown."""
+    options, machine = results.options, results.machine
+    command = (
+        "Made by `uv run python -m benchmarks"
+        f" --patients {options.patients} --growth {options.growth}`; not to be edited."
+    )
+    about = (
+        f"PostgreSQL {machine.server}, fsync {machine.settings.get('fsync', '?')},"
+        f" {machine.cores} cores ({machine.system}), load before {machine.load:.2f}; medians of"
+        f" {options.rounds}, of online cutovers {options.online_rounds or options.rounds}."
+        f" {options.patients:,} and {options.fewer_patients:,} patients,"
+        f" {options.assessments_per_patient} assessments each."
+    )
+    lines = [
+        "# Benchmarks",
+        "",
+        command,
+        "",
+        about,
+        "",
+        "![Results](results.svg)",
+        "",
+        "| figure | value | at most | |",
+        "| --- | ---: | ---: | --- |",
+        *(_figure(figure) for figure in found),
+        "",
+        "| patients | what | seconds | server CPU |",
+        "| ---: | --- | ---: | ---: |",
+        *(_series(series) for series in results.series),
+        "",
+        _ONLINE,
+        "",
+        _HEAD,
+        "| ---: | ---: | ---: | ---: | ---: | ---: | --- |",
+        *(_online(run) for run in results.online),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _figure(figure: Figure) -> str:
+    bar = "" if figure.bar is None else number(figure.bar, figure.unit)
+    value = number(figure.value, figure.unit)
+    return f"| {figure.text} | {value} | {bar} | {_WORDS[figure.verdict]} |"
+
+
+def _series(series: Series) -> str:
+    cpu = "" if series.cpu_seconds is None else f"{series.cpu_seconds:.2f}"
+    return f"| {series.patients:,} | {MEANING[series.workload]} | {series.seconds:.2f} | {cpu} |"
+
+
+def _online(run: OnlineRun) -> str:
+    return (
+        f"| {run.patients:,} | {run.colliding_assessments:,} | {run.seconds:.1f}"
+        f" | {run.locked_ms:.0f} | {run.neighbour_ms:.0f} | {run.longest_ms:.0f}"
+        f" | {run.failed_at_the_switch}, {run.failed_elsewhere} |"
+    )
