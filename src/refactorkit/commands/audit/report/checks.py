@@ -14,11 +14,8 @@ _GUARDS: Final[dict[str, tuple[Word, str, str]]] = {
         "Some of the archive's guards are off.",
         "See refactorkit archive status; refactorkit archive harden makes them again.",
     ),
-    "none": (
-        "incomplete",
-        "The archive has no guards against accidents.",
-        "refactorkit archive harden makes them.",
-    ),
+    # They are an operator's choice: the question is whether one that was made is off.
+    "none": ("pass", "None were made, so none is off.", "refactorkit archive harden makes them."),
 }
 _HAND_IN: Final = {
     "preflight": ("Preflight", "--preflight FILE, of preflight --json before the cutover"),
@@ -187,10 +184,10 @@ def document(kind: str, found: Sequence[model.Given], *, turn: int, about: Seque
 
 
 def guards(state: str) -> Check:
-    """Do the archive's guards stand?"""
+    """Do the guards stand that were made?"""
     unknown: tuple[Word, str, str] = ("incomplete", "Whether guards stand is not known.", "")
     verdict, says, do = _GUARDS.get(state, unknown)
-    return Check(name="guards", title="Guards", verdict=verdict, says=says, do=do)
+    return Check(name="guards", title="Guards that were made", verdict=verdict, says=says, do=do)
 
 
 def way_back(status: Status) -> Check:
