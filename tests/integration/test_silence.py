@@ -63,6 +63,7 @@ CALLS = (
     ("audit anchor --key {dir}/key --out {dir}/evidence", 0),
     ("audit cosign {dir}/evidence --key {dir}/key --trust {dir}/key.pub", 0),
     ("audit verify {dir}/evidence --key {dir}/key.pub", 0),
+    ("audit report --output {dir}/report --evidence {dir}/evidence --key {dir}/key.pub", 3),
     ("audit prove 5 --out {dir}/proof", 0),
     ("rollback --dry-run", 0),
     ("archive export --out {dir}/export", 0),

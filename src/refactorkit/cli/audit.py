@@ -1,4 +1,4 @@
-"""The commands `audit keygen`, `anchor`, `cosign`, `verify` and `prove`."""
+"""The commands `audit keygen`, `anchor`, `cosign`, `verify`, `prove` and `report`."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from refactorkit.cli import audit_report
 from refactorkit.cli.context import require_dsn, settings
 from refactorkit.cli.render import emit, progress, table
 from refactorkit.commands.audit.anchor import AnchorRequest, AnchorResult, anchor
@@ -57,6 +58,7 @@ def register(app: typer.Typer) -> None:
     group.command("cosign")(_cosign)
     group.command("verify")(_verify)
     group.command("prove")(_prove)
+    group.command("report")(audit_report.command)
     app.add_typer(group)
 
 

@@ -25,6 +25,7 @@ def document(result: PreflightResult) -> dict[str, Any]:
     room = result.room
     return {
         "verdict": result.verdict.value,
+        "at": result.at.isoformat(timespec="seconds"),
         "refactor": result.refactor,
         "runner": result.runner,
         "identity": asdict(result.identity),

@@ -106,7 +106,7 @@ def archive_status(dsn: Dsn) -> ArchiveStatus:
         server_errors.explained(doing=doing, state=NOTHING_CHANGED),
         snapshot(connection),
     ):
-        status = _look(connection, dsn)
+        status = look(connection, dsn)
     _log.info("archive.looked_at", verdict=status.verdict.value, count=len(status.tables))
     return status
 
@@ -178,7 +178,12 @@ def document(status: ArchiveStatus) -> dict[str, Any]:
     }
 
 
-def _look(connection: Connection, dsn: Dsn) -> ArchiveStatus:
+def look(connection: Connection, dsn: Dsn) -> ArchiveStatus:
+    """Look as ``archive_status`` does, in a transaction that is open and pinned already.
+
+    Raises:
+        RefusedError: there is no archive here.
+    """
     owner = archive_catalog.schema_owner(connection)
     turns = last_turns(connection) if owner is not None else ()
     if owner is None or not turns:

@@ -3,6 +3,7 @@
 import contextlib
 import secrets
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import structlog
 
@@ -56,6 +57,7 @@ def drill(
             here, but a verdict.
     """
     TableName.parse(request.table)
+    at = datetime.now(UTC)
     with contextlib.ExitStack() as stack:
         report("Have a server")
         here = stack.enter_context(ground(request))
@@ -82,6 +84,7 @@ def drill(
             course.run()
         scenario = course.scenario
         result = DrillResult(
+            at=at,
             verdict=recorder.verdict,
             place=here.place,
             steps=tuple(recorder.results),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,6 +79,7 @@ class DrillResult:
     """The verdict and what it rests on.
 
     Attributes:
+        at: when it began, by this machine's clock, in UTC.
         verdict: pass only where every step was done and found nothing.
         place: where.
         steps: each step in order, those that were not reached included.
@@ -86,6 +88,7 @@ class DrillResult:
         not_in_data: kinds of writes that this database gave no occasion for.
     """
 
+    at: datetime
     verdict: Verdict
     place: Place
     steps: tuple[StepResult, ...]
@@ -104,6 +107,7 @@ def document(result: DrillResult) -> dict[str, Any]:
     place = result.place
     return {
         "verdict": result.verdict.value,
+        "at": result.at.isoformat(timespec="seconds"),
         "server": {
             "kind": place.kind,
             "version": place.version,

@@ -1,6 +1,7 @@
 """One run of all checks: first in the snapshot, then ahead."""
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 from refactorkit.commands.chain import Found
@@ -152,6 +153,7 @@ class Inquiry:
         scene = self._scene
         figures = scene.figures if scene else None
         return PreflightResult(
+            at=datetime.now(UTC),
             findings=tuple(self._findings),
             identity=self._identity,
             runner=self._request.runner or self._identity.user,

@@ -1,6 +1,7 @@
 """The verdict of a preflight, and what it rests on."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from refactorkit.commands.preflight.figures import Figures
 from refactorkit.commands.preflight.finding import Finding, Level
@@ -16,6 +17,7 @@ class PreflightResult:
     """The verdict, and what it rests on.
 
     Attributes:
+        at: when it was made, by this machine's clock, in UTC.
         findings: of every check at least one, in the order of the report.
         identity: which database was looked at.
         runner: the role that is going to run Up.
@@ -26,6 +28,7 @@ class PreflightResult:
         seconds: how long the looking took.
     """
 
+    at: datetime
     findings: tuple[Finding, ...]
     identity: Identity
     runner: str
