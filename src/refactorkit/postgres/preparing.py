@@ -43,6 +43,7 @@ class Preparer:
         *,
         limits: LockLimits,
         state: Callable[[], str],
+        report: Callable[[str], None] = lambda _doing: None,
     ) -> None:
         """Prepare.
 
@@ -51,7 +52,9 @@ class Preparer:
             mapping: of the refactor that is to be taken back.
             limits: how long a transaction waits for locks, and how often again.
             state: says in which state the database is, for errors.
+            report: is told before each transaction what it does.
         """
+        self._report = report
         self._connection = connection
         self._preparation = preparation_of(mapping)
         if limits.timeout_ms is None:
@@ -88,16 +91,20 @@ class Preparer:
         Killed in the midst, it can be called again.
         """
         if self.look() is None:
-            self._stager.run(self._preparation.make, doing="Making room for what is prepared")
+            self._run(self._preparation.make, doing="Making room for what is prepared")
         for hook in self._preparation.hooks:
-            self._stager.run(hook, doing="Having writes written down")
+            self._run(hook, doing="Having writes written down")
 
     def find_out(self) -> None:
         """Look at all rows, anew: nobody waits for it."""
-        self._stager.run(self._preparation.look, doing="Looking at all rows")
+        self._run(self._preparation.look, doing="Looking at all rows")
 
     def take_away(self) -> None:
         """Take everything away that was prepared; killed in the midst, it can be called again."""
         for unhook in self._preparation.unhooks:
-            self._stager.run(unhook, doing="Taking away what was prepared")
-        self._stager.run(self._preparation.take_away, doing="Taking away what was prepared")
+            self._run(unhook, doing="Taking away what was prepared")
+        self._run(self._preparation.take_away, doing="Taking away what was prepared")
+
+    def _run(self, statements: tuple[bytes, ...], *, doing: str) -> None:
+        self._report(doing)
+        self._stager.run(statements, doing=doing)
