@@ -211,7 +211,7 @@ def planted(monkeypatch: pytest.MonkeyPatch, part: str, old: str, new: str) -> N
         texts = getattr(made, part)
         assert any(old.encode() in text for text in texts), old
         changed = tuple(text.replace(old.encode(), new.encode()) for text in texts)
-        return replace(made, **{part: changed})
+        return replace(made, make=changed) if part == "make" else replace(made, look=changed)
 
     monkeypatch.setattr(preparing, "preparation_of", faulty)
 
@@ -381,3 +381,26 @@ def test_a_second_one_beside_it_is_busy(twins: Twins, connect: Connect) -> None:
     connect(twins.urls[0]).execute("SELECT pg_advisory_lock(4097083626)")
     options = ("rollback", "--online", "--stage-only", "--lock-wait", "0")
     assert run(*options, url=twins.urls[0]).code == 4
+
+
+def test_a_hardened_archive_is_prepared_given_up_and_rolled_back_alike(twins: Twins) -> None:
+    for url in twins.urls:
+        assert run("archive", "harden", url=url).code == 0
+    before = everything(twins.urls[0])
+    prepare(twins.prepared)
+    preparer(twins.prepared).take_away()
+    assert everything(twins.urls[0]) == before
+    prepare(twins.prepared)
+    twins.write(WRITES["an edit of a subject"])
+    assert relied_on(twins.down())
+    assert twins.differences() == set()
+
+
+def test_who_is_erased_meanwhile_stays_erased(twins: Twins) -> None:
+    prepare(twins.prepared)
+    erase = ("archive", "erase", "3", "--basis", "request", "--approved-by", "somebody")
+    for url in twins.urls:
+        erased = run(*erase, url=url)
+        assert erased.code == 0, erased.err
+    assert not relied_on(twins.down())
+    assert twins.differences() == set()

@@ -75,12 +75,12 @@ def told(connection: psycopg.Connection) -> list[str]:
 def everything(url: str) -> str:
     """Return all there is, the archive included, apart from times.
 
-    What was written today has none; nor are there numbers of transactions, salts (which are random),
-    or the fingerprints of rows that hold such a time: the rows themselves are here.
+    What was written today has none; nor are there numbers of transactions, salts (random as they
+    are), or the fingerprints of rows that hold such a time: the rows themselves are here.
     """
     today = datetime.now(UTC).strftime("%Y-%m-%d")
     text = pg_dump(url, exclude_schemas=())
-    text = re.sub(today + r" \d\d:\d\d:\d\d(\.\d+)?\+00", "now", text)
+    text = re.sub(today + r" \d\d:\d\d:\d\d(\.\d+)?(\+00)?", "now", text)
     text = re.sub(r"(?m)(\tnow\t)\d+(?=\t)|(?<=\t)-?\d{15,19}$", r"\1#", text)
     text = re.sub(r'("xor": )-?\d+', r"\1#", text)
     text = re.sub(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "#", text)
