@@ -4,7 +4,7 @@ Two databases get the same writes and go back to version 10; one of them is prep
 moments of the preparation that Hypothesis chooses.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
 import psycopg
@@ -17,6 +17,7 @@ from tests.property.strategies import ACCOUNT, PATIENT, PROFILE, SELF_REPORT, so
 from tests.property.strategies_online import _insert, _set
 from tests.support.clinic import open_clinic
 from tests.support.databases import Databases
+from tests.support.model.columns import Row
 from tests.support.online import KilledError
 from tests.support.prepared import both, everything, preparer, told
 from tests.support.refactor import turn
@@ -28,7 +29,7 @@ ONE_USER = (
     " ORDER BY u.id OFFSET {} % 20 LIMIT 1)"
 )
 ONE_ASSESSMENT = "(SELECT a.id FROM public.assessments AS a ORDER BY a.id OFFSET {} LIMIT 1)"
-AT: dict[str, object] = {"created_at": "2023-01-01Z", "updated_at": "2023-01-01Z"}
+AT: Row = {"created_at": "2023-01-01Z", "updated_at": "2023-01-01Z"}
 
 
 @st.composite
@@ -38,7 +39,7 @@ def writes(draw: st.DrawFn) -> str:
     user = ONE_USER.format(number)
     other = ONE_USER.format(draw(st.integers(0, 19)))
     assessment = ONE_ASSESSMENT.format(number)
-    kinds = [
+    kinds: list[Callable[[], str]] = [
         lambda: f"UPDATE public.users SET {_set(draw(some_of(PROFILE)))} WHERE id = {user}",
         lambda: f"UPDATE public.users SET {_set(draw(some_of(ACCOUNT)))} WHERE id = {user}",
         lambda: f"UPDATE public.users SET deleted_at = '2023-01-01Z' WHERE id = {user}",
