@@ -3171,7 +3171,7 @@ BEGIN
             UNION ALL
             SELECT format('%s is there, and is not a table of this refactor', c.oid::regclass)
             FROM pg_class AS c
-            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges')]::oid[])
+            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges'), to_regclass('archive.patients_prepared'), to_regclass('archive.patients_prepared_captured')]::oid[])
                 AND (c.relkind <> 'r' OR c.relrowsecurity OR c.relhasrules OR EXISTS (
                     SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent)))
             UNION ALL
@@ -3185,7 +3185,8 @@ BEGIN
                             AND p.pronamespace = to_regnamespace('archive')
                             AND NOT p.prosecdef AND p.proconfig = ARRAY['search_path=pg_catalog, pg_temp']
                             AND encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') = 'f5b0f3daaad0867d84fa5739e02496fc06244cd215b37b0477c9ce18cdef1212'))
-                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges')]::oid[])
+                AND NOT (t.tgname = 'patients_prepared_capture' AND t.tgfoid = to_regproc('archive.patients_prepared_capture_archive'))
+                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges'), to_regclass('archive.patients_prepared'), to_regclass('archive.patients_prepared_captured')]::oid[])
         );
     END IF;
 
@@ -3292,6 +3293,67 @@ BEGIN
 END
 $guards$;
 -- +goose StatementEnd
+
+-- == What `rollback --online` found out before: then only those rows are looked at that may differ ==
+
+-- +goose StatementBegin
+DO $prepared$
+DECLARE
+    found bigint;
+BEGIN
+    PERFORM set_config('refactorkit.prepared', '', true);
+    IF to_regclass('archive.patients_prepared') IS NULL THEN
+        RETURN;
+    END IF;
+    IF EXISTS (
+        SELECT FROM archive.patients_prepared AS p
+        WHERE p.facts = (
+                SELECT CASE WHEN count(*) = 4 THEN
+                    string_agg(format('%s %s %s', t.tgrelid, t.oid, t.xmin), ',' ORDER BY t.oid)
+                    || (SELECT string_agg(format(' %s %s', p.oid, p.xmin), ',' ORDER BY p.oid)
+                        FROM pg_proc AS p WHERE p.pronamespace = 'archive'::regnamespace)
+                    || (SELECT string_agg(format(' %s %s', c.oid, pg_relation_filenode(c.oid)), ',' ORDER BY c.oid)
+                        FROM pg_class AS c WHERE c.oid = ANY (ARRAY['archive.patients', 'archive.patients_map', 'public.users', 'public.assessments']::regclass[]))
+                    || (SELECT string_agg(format(' %s %s %s %s %s', a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod), ',' ORDER BY a.attrelid, a.attnum)
+                        FROM pg_attribute AS a
+                        WHERE a.attrelid = ANY (ARRAY['archive.patients', 'archive.patients_map', 'public.users', 'public.assessments']::regclass[]) AND a.attnum > 0 AND NOT a.attisdropped)
+                    || format(' %s', (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'up'))
+                END
+                FROM pg_trigger AS t
+                JOIN (VALUES
+                    ('archive.patients', 'patients_prepared_capture', 'archive.patients_prepared_capture_archive'),
+                    ('archive.patients_map', 'patients_prepared_capture', 'archive.patients_prepared_capture_archive'),
+                    ('public.users', 'patients_prepared_capture', 'archive.patients_prepared_capture_target'),
+                    ('public.assessments', 'patients_prepared_capture', 'archive.patients_prepared_capture_1')
+                ) AS e (t, name, f) ON t.tgrelid = to_regclass(e.t) AND t.tgname = e.name AND t.tgfoid = to_regproc(e.f)
+                WHERE t.tgenabled = 'A'
+            )
+            AND p.mapping_hash = 'dac028c4d1d9b89556e9db3503861fa9129a189dc9c22bff883ad6c0f50cf8f8'
+    ) AND NOT EXISTS (
+        SELECT FROM archive.patients_prepared_captured AS c WHERE c.unforeseen
+    ) AND NOT EXISTS ( -- of columns that someone added every row is kept
+        SELECT FROM pg_attribute
+        WHERE attrelid = 'public.users'::regclass AND attnum > 0 AND NOT attisdropped
+            AND attname <> ALL (ARRAY['id', 'email', 'password_hash', 'role', 'created_at', 'updated_at', 'is_active', 'last_login_at', 'created_by', 'first_name', 'last_name', 'date_of_birth', 'phone', 'address', 'menopause_status', 'menopause_type', 'years_menopause', 'hypertension', 'heart_disease', 'family_history_diabetes', 'smoking_status', 'consent_personal_data', 'consent_research_participation', 'consent_email_updates', 'consent_analytics', 'consent_updated_at', 'assessment_frequency_months', 'reminder_email', 'last_assessment_reminder_sent', 'onboarding_completed', 'account_status', 'deleted_at', 'is_admin', 'bmi', 'bp_systolic', 'bp_diastolic', 'activity', 'phys_activity', 'chol', 'ldl', 'hdl', 'triglycerides'])
+    ) THEN
+        PERFORM set_config('refactorkit.prepared', 'on', true);
+        -- Plans are made for a handful of keys; compiling them would cost more than they do.
+        PERFORM set_config('jit', 'off', true);
+        SELECT count(*) INTO found FROM archive.patients_prepared_captured;
+        RAISE NOTICE USING ERRCODE = 'RK000', MESSAGE = format(
+            '0011 Down: prepared beforehand; %s keys of rows that may differ are looked at, and no others.', found);
+    ELSE
+        RAISE NOTICE USING ERRCODE = 'RK000', MESSAGE =
+            '0011 Down: what was prepared beforehand cannot be relied on any more; every row is looked at.';
+    END IF;
+    DROP TRIGGER IF EXISTS patients_prepared_capture ON archive.patients;
+    DROP TRIGGER IF EXISTS patients_prepared_capture ON archive.patients_map;
+    DROP TRIGGER IF EXISTS patients_prepared_capture ON public.users;
+    DROP TRIGGER IF EXISTS patients_prepared_capture ON public.assessments;
+END
+$prepared$;
+-- +goose StatementEnd
+
 -- == This turn, and ids ==
 
 ALTER TABLE archive.patients_turns ADD COLUMN IF NOT EXISTS fingerprints jsonb NOT NULL DEFAULT '{}';
@@ -3398,13 +3460,18 @@ INSERT INTO archive.patients_decisions (turn, table_name, row_id, column_name, r
 SELECT (SELECT max(turn) FROM archive.patients_turns), 'patients', m.source_id::text, '', 'archive edited by hand'
 FROM archive.patients_map AS m
 JOIN archive.patients AS s ON s.id = m.source_id
-WHERE m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0);
+WHERE current_setting('refactorkit.prepared') = '' AND m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0);
 
 -- == Deleted in version 11: withheld from version 10, kept in the archive ==
 -- 'hard': the subject's row is gone; 'soft': it is marked as deleted, and comes back so with the next Up.
 
 -- +goose StatementBegin
 DO $withheld$
+DECLARE
+    of_pairs CONSTANT text := CASE WHEN current_setting('refactorkit.prepared') = 'on' THEN
+        $only$AND m.target_id = ANY (ARRAY(SELECT c.target FROM archive.patients_prepared_captured AS c WHERE c.target IS NOT NULL))$only$ ELSE '' END;
+    of_links CONSTANT text := CASE WHEN current_setting('refactorkit.prepared') = 'on' THEN
+        $only$AND t.id = ANY (ARRAY(SELECT c.target FROM archive.patients_prepared_captured AS c WHERE c.target IS NOT NULL))$only$ ELSE '' END;
 BEGIN
     PERFORM archive.patients_widen('archive.patients_withheld_patients', 'archive.patients');
     EXECUTE format(
@@ -3414,20 +3481,22 @@ BEGIN
             SELECT m.source_id, m.target_id, m.kind, CASE WHEN t.id IS NULL THEN ''hard'' ELSE ''soft'' END AS reason
             FROM archive.patients_map AS m
             LEFT JOIN public.users AS t ON t.id = m.target_id
-            WHERE t.id IS NULL OR NOT (t.account_status IS DISTINCT FROM ''deleted'' AND t.deleted_at IS NULL)
+            WHERE (t.id IS NULL OR NOT (t.account_status IS DISTINCT FROM ''deleted'' AND t.deleted_at IS NULL)) %3$s
             OFFSET 0 -- these first: they are few
         ) AS m
         JOIN archive.patients AS x ON x.id = m.source_id',
         archive.patients_columns('archive.patients_withheld_patients', 'archive.patients', ''),
-        archive.patients_columns('archive.patients_withheld_patients', 'archive.patients', 'x.')
+        archive.patients_columns('archive.patients_withheld_patients', 'archive.patients', 'x.'),
+        of_pairs
     );
     PERFORM archive.patients_widen('archive.patients_withheld_assessments', 'public.assessments');
     EXECUTE format(
         'INSERT INTO archive.patients_withheld_assessments (refactorkit_turn, %1$s)
         SELECT (SELECT max(turn) FROM archive.patients_turns), %2$s FROM public.assessments AS x
-        JOIN public.users AS t ON t.id = x.user_id WHERE NOT (t.account_status IS DISTINCT FROM ''deleted'' AND t.deleted_at IS NULL)',
+        JOIN public.users AS t ON t.id = x.user_id WHERE NOT (t.account_status IS DISTINCT FROM ''deleted'' AND t.deleted_at IS NULL) %3$s',
         archive.patients_columns('archive.patients_withheld_assessments', 'public.assessments', ''),
-        archive.patients_columns('archive.patients_withheld_assessments', 'public.assessments', 'x.')
+        archive.patients_columns('archive.patients_withheld_assessments', 'public.assessments', 'x.'),
+        of_links
     );
     DELETE FROM public.assessments AS l
     USING archive.patients_withheld_assessments AS x
@@ -3439,50 +3508,104 @@ $withheld$;
 -- == Natives with a profile or with rows of their own are shown as patients ==
 -- with their own id where no row of patients ever had it.
 
-INSERT INTO archive.patients_map (source_id, target_id, kind, turn)
-SELECT
-    CASE WHEN new.fresh THEN new.id ELSE nextval('archive.patients_id_seq') END,
-    new.id,
-    'native',
-    (SELECT max(turn) FROM archive.patients_turns)
-FROM (
-    SELECT
-        t.id AS id,
-        NOT EXISTS (SELECT FROM archive.patients_map AS o WHERE o.source_id = t.id)
-            AND NOT EXISTS (SELECT FROM archive.patients_withheld_patients AS o WHERE o.id = t.id)
-            AND NOT EXISTS (SELECT FROM archive.patients_past AS o WHERE o.source_id = t.id)
-            AND NOT EXISTS (SELECT FROM archive.patients_tombstones AS o WHERE o.source_id = t.id)
-            AND NOT EXISTS (
-                SELECT FROM archive.patients_turns AS up
-                LEFT JOIN archive.patients_turns AS down ON down.turn = up.turn - 1
-                WHERE up.direction = 'up' AND t.id <= up.source_used
-                    AND (down.turn IS NULL OR t.id > down.ids_after)) AS fresh
-    FROM (
-        SELECT * FROM public.users AS native
-        WHERE NOT EXISTS (SELECT FROM archive.patients_map AS m WHERE m.target_id = native.id)
-            AND (native.account_status IS DISTINCT FROM 'deleted' AND native.deleted_at IS NULL)
-        OFFSET 0 -- the natives first: they are few
-    ) AS t
-    LEFT JOIN LATERAL (
-        SELECT true AS found FROM public.assessments AS l WHERE l.user_id = t.id LIMIT 1
-    ) AS of_assessments ON true
-    WHERE t.menopause_status IS NOT NULL
-            OR t.years_menopause IS NOT NULL
-            OR t.hypertension IS NOT NULL
-            OR t.heart_disease IS NOT NULL
-            OR t.smoking_status IS NOT NULL
-            OR t.family_history_diabetes <> false
-            OR t.bmi IS NOT NULL
-            OR t.bp_systolic IS NOT NULL
-            OR t.bp_diastolic IS NOT NULL
-            OR t.activity IS NOT NULL
-            OR t.phys_activity IS NOT NULL
-            OR t.chol IS NOT NULL
-            OR t.ldl IS NOT NULL
-            OR t.hdl IS NOT NULL
-            OR t.triglycerides IS NOT NULL OR of_assessments.found
-    ORDER BY t.id
-) AS new;
+-- +goose StatementBegin
+DO $rows$
+BEGIN
+    IF current_setting('refactorkit.prepared') = '' THEN
+        INSERT INTO archive.patients_map (source_id, target_id, kind, turn)
+        SELECT
+            CASE WHEN new.fresh THEN new.id ELSE nextval('archive.patients_id_seq') END,
+            new.id,
+            'native',
+            (SELECT max(turn) FROM archive.patients_turns)
+        FROM (
+            SELECT
+                t.id AS id,
+                NOT EXISTS (SELECT FROM archive.patients_map AS o WHERE o.source_id = t.id)
+                    AND NOT EXISTS (SELECT FROM archive.patients_withheld_patients AS o WHERE o.id = t.id)
+                    AND NOT EXISTS (SELECT FROM archive.patients_past AS o WHERE o.source_id = t.id)
+                    AND NOT EXISTS (SELECT FROM archive.patients_tombstones AS o WHERE o.source_id = t.id)
+                    AND NOT EXISTS (
+                        SELECT FROM archive.patients_turns AS up
+                        LEFT JOIN archive.patients_turns AS down ON down.turn = up.turn - 1
+                        WHERE up.direction = 'up' AND t.id <= up.source_used
+                            AND (down.turn IS NULL OR t.id > down.ids_after)) AS fresh
+            FROM (
+                SELECT * FROM public.users AS native
+                WHERE NOT EXISTS (SELECT FROM archive.patients_map AS m WHERE m.target_id = native.id)
+                    AND (native.account_status IS DISTINCT FROM 'deleted' AND native.deleted_at IS NULL)
+                OFFSET 0 -- the natives first: they are few
+            ) AS t
+            LEFT JOIN LATERAL (
+                SELECT true AS found FROM public.assessments AS l WHERE l.user_id = t.id LIMIT 1
+            ) AS of_assessments ON true
+            WHERE t.menopause_status IS NOT NULL
+                    OR t.years_menopause IS NOT NULL
+                    OR t.hypertension IS NOT NULL
+                    OR t.heart_disease IS NOT NULL
+                    OR t.smoking_status IS NOT NULL
+                    OR t.family_history_diabetes <> false
+                    OR t.bmi IS NOT NULL
+                    OR t.bp_systolic IS NOT NULL
+                    OR t.bp_diastolic IS NOT NULL
+                    OR t.activity IS NOT NULL
+                    OR t.phys_activity IS NOT NULL
+                    OR t.chol IS NOT NULL
+                    OR t.ldl IS NOT NULL
+                    OR t.hdl IS NOT NULL
+                    OR t.triglycerides IS NOT NULL OR of_assessments.found
+            ORDER BY t.id
+        ) AS new;
+    ELSE
+        INSERT INTO archive.patients_map (source_id, target_id, kind, turn)
+        SELECT
+            CASE WHEN new.fresh THEN new.id ELSE nextval('archive.patients_id_seq') END,
+            new.id,
+            'native',
+            (SELECT max(turn) FROM archive.patients_turns)
+        FROM (
+            SELECT
+                t.id AS id,
+                NOT EXISTS (SELECT FROM archive.patients_map AS o WHERE o.source_id = t.id)
+                    AND NOT EXISTS (SELECT FROM archive.patients_withheld_patients AS o WHERE o.id = t.id)
+                    AND NOT EXISTS (SELECT FROM archive.patients_past AS o WHERE o.source_id = t.id)
+                    AND NOT EXISTS (SELECT FROM archive.patients_tombstones AS o WHERE o.source_id = t.id)
+                    AND NOT EXISTS (
+                        SELECT FROM archive.patients_turns AS up
+                        LEFT JOIN archive.patients_turns AS down ON down.turn = up.turn - 1
+                        WHERE up.direction = 'up' AND t.id <= up.source_used
+                            AND (down.turn IS NULL OR t.id > down.ids_after)) AS fresh
+            FROM (
+                SELECT * FROM public.users AS native
+                WHERE NOT EXISTS (SELECT FROM archive.patients_map AS m WHERE m.target_id = native.id)
+                    AND (native.account_status IS DISTINCT FROM 'deleted' AND native.deleted_at IS NULL)
+                    AND native.id = ANY (ARRAY(SELECT c.target FROM archive.patients_prepared_captured AS c WHERE c.target IS NOT NULL))
+                OFFSET 0 -- the natives first: they are few
+            ) AS t
+            LEFT JOIN LATERAL (
+                SELECT true AS found FROM public.assessments AS l WHERE l.user_id = t.id LIMIT 1
+            ) AS of_assessments ON true
+            WHERE t.menopause_status IS NOT NULL
+                    OR t.years_menopause IS NOT NULL
+                    OR t.hypertension IS NOT NULL
+                    OR t.heart_disease IS NOT NULL
+                    OR t.smoking_status IS NOT NULL
+                    OR t.family_history_diabetes <> false
+                    OR t.bmi IS NOT NULL
+                    OR t.bp_systolic IS NOT NULL
+                    OR t.bp_diastolic IS NOT NULL
+                    OR t.activity IS NOT NULL
+                    OR t.phys_activity IS NOT NULL
+                    OR t.chol IS NOT NULL
+                    OR t.ldl IS NOT NULL
+                    OR t.hdl IS NOT NULL
+                    OR t.triglycerides IS NOT NULL OR of_assessments.found
+            ORDER BY t.id
+        ) AS new;
+    END IF;
+END
+$rows$;
+-- +goose StatementEnd
 
 UPDATE archive.patients_turns
 SET ids_after = greatest(
@@ -3506,6 +3629,10 @@ DECLARE
         SELECT FROM pg_attribute
         WHERE attrelid = 'public.users'::regclass AND attnum > 0 AND NOT attisdropped
             AND attname <> ALL (ARRAY['id', 'email', 'password_hash', 'role', 'created_at', 'updated_at', 'is_active', 'last_login_at', 'created_by', 'first_name', 'last_name', 'date_of_birth', 'phone', 'address', 'menopause_status', 'menopause_type', 'years_menopause', 'hypertension', 'heart_disease', 'family_history_diabetes', 'smoking_status', 'consent_personal_data', 'consent_research_participation', 'consent_email_updates', 'consent_analytics', 'consent_updated_at', 'assessment_frequency_months', 'reminder_email', 'last_assessment_reminder_sent', 'onboarding_completed', 'account_status', 'deleted_at', 'is_admin', 'bmi', 'bp_systolic', 'bp_diastolic', 'activity', 'phys_activity', 'chol', 'ldl', 'hdl', 'triglycerides']));
+    of_subjects CONSTANT text := CASE WHEN current_setting('refactorkit.prepared') = 'on' THEN
+        $only$AND x.id = ANY (ARRAY(SELECT c.target FROM archive.patients_prepared_captured AS c WHERE c.target IS NOT NULL))$only$ ELSE '' END;
+    of_natives CONSTANT text := CASE WHEN current_setting('refactorkit.prepared') = 'on' THEN
+        $only$AND native.id = ANY (ARRAY(SELECT c.target FROM archive.patients_prepared_captured AS c WHERE c.target IS NOT NULL))$only$ ELSE '' END;
 BEGIN
     PERFORM archive.patients_widen('archive.patients_kept_users', 'public.users');
     EXECUTE format(
@@ -3516,7 +3643,7 @@ BEGIN
         JOIN (
             SELECT id AS refactorkit_source_id, s.* FROM archive.patients AS s
         ) AS s ON s.refactorkit_source_id = m.source_id
-        WHERE %3$L
+        WHERE (%3$L
             OR x.id IS DISTINCT FROM m.target_id
             OR x.email COLLATE "C" IS DISTINCT FROM ''patient-'' || m.source_id || ''@unclaimed.invalid''
             OR x.password_hash COLLATE "C" IS DISTINCT FROM ''!''::text
@@ -3558,10 +3685,11 @@ BEGIN
             OR x.chol IS DISTINCT FROM s.chol
             OR x.ldl IS DISTINCT FROM s.ldl
             OR x.hdl IS DISTINCT FROM s.hdl
-            OR x.triglycerides IS DISTINCT FROM s.triglycerides',
+            OR x.triglycerides IS DISTINCT FROM s.triglycerides) %4$s',
         archive.patients_columns('archive.patients_kept_users', 'public.users', ''),
         archive.patients_columns('archive.patients_kept_users', 'public.users', 'x.'),
-        added
+        added,
+        of_subjects
     );
     EXECUTE format(
         'INSERT INTO archive.patients_kept_users (refactorkit_turn, refactorkit_kind, %1$s)
@@ -3569,7 +3697,7 @@ BEGIN
         FROM (
             SELECT * FROM public.users AS native
             WHERE NOT EXISTS (
-                SELECT FROM archive.patients_map AS m WHERE m.target_id = native.id AND m.kind = ''subject'')
+                SELECT FROM archive.patients_map AS m WHERE m.target_id = native.id AND m.kind = ''subject'') %3$s
             OFFSET 0 -- the natives first: they are few
         ) AS x
         CROSS JOIN archive.patients_turns AS turn
@@ -3611,7 +3739,8 @@ BEGIN
             OR x.hdl IS DISTINCT FROM (NULL)::integer
             OR x.triglycerides IS DISTINCT FROM (NULL)::integer)',
         archive.patients_columns('archive.patients_kept_users', 'public.users', ''),
-        archive.patients_columns('archive.patients_kept_users', 'public.users', 'x.')
+        archive.patients_columns('archive.patients_kept_users', 'public.users', 'x.'),
+        of_natives
     );
     PERFORM archive.patients_widen('archive.patients_kept_refresh_tokens', 'public.refresh_tokens');
     EXECUTE format(
@@ -3639,12 +3768,27 @@ END
 $kept$;
 -- +goose StatementEnd
 
-INSERT INTO archive.patients_kept_assessments (turn, id, refactorkit_target_id, is_self_reported, source, notes)
-SELECT (SELECT max(turn) FROM archive.patients_turns), l.id, l.user_id, l.is_self_reported, l.source, l.notes
-FROM public.assessments AS l
-WHERE record_image_ne(
-    ROW(l.is_self_reported, l.source, l.notes),
-    ROW((false)::boolean, ('clinic')::text, (NULL)::text));
+-- +goose StatementBegin
+DO $rows$
+BEGIN
+    IF current_setting('refactorkit.prepared') = '' THEN
+        INSERT INTO archive.patients_kept_assessments (turn, id, refactorkit_target_id, is_self_reported, source, notes)
+        SELECT (SELECT max(turn) FROM archive.patients_turns), l.id, l.user_id, l.is_self_reported, l.source, l.notes
+        FROM public.assessments AS l
+        WHERE record_image_ne(
+            ROW(l.is_self_reported, l.source, l.notes),
+            ROW((false)::boolean, ('clinic')::text, (NULL)::text));
+    ELSE
+        INSERT INTO archive.patients_kept_assessments (turn, id, refactorkit_target_id, is_self_reported, source, notes)
+        SELECT (SELECT max(turn) FROM archive.patients_turns), l.id, l.user_id, l.is_self_reported, l.source, l.notes
+        FROM public.assessments AS l
+        WHERE l.id = ANY (ARRAY(SELECT c.link_1 FROM archive.patients_prepared_captured AS c WHERE c.link_1 IS NOT NULL)) AND record_image_ne(
+            ROW(l.is_self_reported, l.source, l.notes),
+            ROW((false)::boolean, ('clinic')::text, (NULL)::text));
+    END IF;
+END
+$rows$;
+-- +goose StatementEnd
 
 -- The withheld leave the pairs; what is left is what version 10 will see.
 DELETE FROM archive.patients_map AS m
@@ -4073,6 +4217,19 @@ EXCEPTION WHEN dependent_objects_still_exist THEN -- what somebody else put ther
         MESSAGE = '0011 Down: schema refactorkit_guard stays, for others use what is in it.';
 END
 $guard$;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+DO $prepared$
+BEGIN
+    IF to_regclass('archive.patients_prepared') IS NOT NULL THEN
+        DROP TABLE archive.patients_prepared, archive.patients_prepared_captured;
+        DROP FUNCTION archive.patients_prepared_capture_archive();
+        DROP FUNCTION archive.patients_prepared_capture_target();
+        DROP FUNCTION archive.patients_prepared_capture_1();
+    END IF;
+END
+$prepared$;
 -- +goose StatementEnd
 
 ANALYZE public.users;

@@ -36,7 +36,7 @@ FAULTS = {
         "ELSE 'replaced a value without an image' END",
         "ELSE 'replaced' END",
     ),
-    "a complement of unedited rows": ("        WHERE %3$L\n", "        WHERE true\n"),
+    "a complement of unedited rows": ("        WHERE (%3$L\n", "        WHERE (true\n"),
     "a native who is not shown": ("OR of_assessments.found", ""),
     "a native under another id": (
         "CASE WHEN new.fresh THEN new.id ELSE",

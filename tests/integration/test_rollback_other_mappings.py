@@ -12,11 +12,15 @@ from refactorkit.mapping.load import load_mapping
 from refactorkit.mapping.model import Mapping
 from refactorkit.mapping.sql import identifier as q
 from refactorkit.migrations.parser import parse
+from refactorkit.postgres.lock_waits import LockLimits
+from refactorkit.postgres.preparing import Preparer
 from refactorkit.postgres.refactors import last_turns
 from refactorkit.postgres.rollback import measure
 from refactorkit.postgres.rollback_figures import Measured
 from refactorkit.postgres.verification import snapshot
 from tests.integration.compile_stories import STORIES
+from tests.support.prepared import everything
+from tests.support.prepared import told as told_by
 
 MAPPINGS = Path(__file__).parents[1] / "mappings"
 Connect = Callable[..., psycopg.Connection]
@@ -92,6 +96,33 @@ def told(measured: Measured) -> dict[str, object]:
         "tables": list(figures.new_tables.values()),
         "decisions": decisions,
     }
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+@pytest.mark.parametrize("name", sorted(STORIES))
+def test_down_of_another_mapping_does_the_same_with_what_was_found_out_before(
+    name: str, first: int, make_database: Callable[[int], str], connect: Connect
+) -> None:
+    urls = make_database(0), make_database(0)
+    mapping, story = load_mapping(MAPPINGS / f"{name}.toml"), STORIES[name]
+    writes = [each for each in story.new_writes.split(";") if each.strip()]
+    for number, url in enumerate(urls):
+        db = connect(url)
+        db.execute((MAPPINGS / f"{name}.sql").read_bytes())
+        run(db, mapping, "up")
+        notices = told_by(db)
+        share = len(writes) * first // 2
+        for position, text in enumerate([*writes, ""]):
+            if number == 0 and position == share:
+                prepared = Preparer(db, mapping, limits=LockLimits(), state=lambda: "")
+                prepared.hook()
+                prepared.find_out()
+            db.execute(text.encode())
+        db.execute(story.settings.encode())
+        run(db, mapping, "down")
+        if number == 0:
+            assert any("and no others" in text for text in notices)
+    assert everything(urls[0]) == everything(urls[1])
 
 
 @pytest.mark.parametrize("name", sorted(STORIES))

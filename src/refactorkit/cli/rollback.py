@@ -1,7 +1,7 @@
 """The command ``rollback``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -25,12 +25,15 @@ from refactorkit.cli.migrate import (
     make_limits,
     names,
 )
+from refactorkit.cli.prepared import RollbackAction, one_action, run_prepared
 from refactorkit.cli.render import emit
 from refactorkit.commands import rollback as use_case
 from refactorkit.commands.chain import DEFAULT_LOCK_WAIT_SECONDS
 from refactorkit.commands.down import OnConflict
 from refactorkit.commands.operation.foresight import forecast_of_down
 from refactorkit.postgres.lock_waits import DEFAULT_RETRIES
+
+_ONLINE: Final = "While the application runs"
 
 
 def register(app: typer.Typer) -> None:
@@ -70,6 +73,37 @@ def rollback(
             help="Run all of it, with its locks, verify it, and roll it back.",
         ),
     ] = False,
+    online: Annotated[
+        bool,
+        typer.Option(
+            "--online",
+            rich_help_panel=_ONLINE,
+            help="Find out beside the running application which rows must be looked at: the locks "
+            "are held for less long. Stopped, the same command begins anew.",
+        ),
+    ] = False,
+    stage_only: Annotated[
+        bool,
+        typer.Option(
+            "--stage-only",
+            rich_help_panel=_ONLINE,
+            help="All but the rollback, which down can do as well.",
+        ),
+    ] = False,
+    abort: Annotated[
+        bool,
+        typer.Option(
+            "--abort",
+            rich_help_panel=_ONLINE,
+            help="Take away what is prepared: the newer version is as it was.",
+        ),
+    ] = False,
+    status: Annotated[
+        bool,
+        typer.Option(
+            "--status", rich_help_panel=_ONLINE, help="Say what is prepared; change nothing."
+        ),
+    ] = False,
     yes: Yes = False,
     expect_database: ExpectDatabase = None,
     expect_environment: ExpectEnvironment = None,
@@ -86,6 +120,27 @@ def rollback(
 ) -> None:
     """Take the newest refactor back: ask, run, verify, report."""
     options = settings(ctx)
+    limits = make_limits(
+        lock_wait,
+        lock_timeout_ms,
+        retries,
+        terminate_after=terminate_blockers_after,
+        max_hold_ms=max_lock_ms,
+    )
+    wanted = {
+        RollbackAction.STAGE: stage_only,
+        RollbackAction.ABORT: abort,
+        RollbackAction.STATUS: status,
+    }
+    if any(wanted.values()):
+        run_prepared(
+            options,
+            chain_of(options),
+            action=one_action(wanted, online=online, dry_run=dry_run),
+            to=to,
+            limits=limits,
+            expect=expectation(expect_database, expect_environment),
+        )
     result = use_case.rollback(
         use_case.RollbackRequest(
             chain=chain_of(options),
@@ -98,14 +153,9 @@ def rollback(
             confirm=None if dry_run else confirm_by(yes=yes, operation="rollback"),
             meter=forecast_of_down,
             rehearsal=dry_run,
+            online=online,
             plan=plan,
-            limits=make_limits(
-                lock_wait,
-                lock_timeout_ms,
-                retries,
-                terminate_after=terminate_blockers_after,
-                max_hold_ms=max_lock_ms,
-            ),
+            limits=limits,
         )
     )
     emit(options, view.document(result), lambda console: view.print_result(console, result))

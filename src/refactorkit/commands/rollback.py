@@ -21,6 +21,7 @@ from refactorkit.commands.operation.model import (
 )
 from refactorkit.commands.operation.path import Path, path_down, refuse_several
 from refactorkit.commands.operation.planned import compare, read_plan
+from refactorkit.commands.operation.prepared import prepare_rollback
 from refactorkit.commands.operation.result import OperationResult
 from refactorkit.errors import NOTHING_CHANGED, RefusedError
 from refactorkit.postgres.connection import set_for_session
@@ -44,6 +45,7 @@ class RollbackRequest:
         gates: what looks at the live database before.
         meter: counts before what Down would do; None: nobody counts.
         rehearsal: run all of it, and roll it back.
+        online: find out before, beside the running application, which rows Down must look at.
         plan: a file that ``plan --json`` wrote, to compare the locks with; None without.
         limits: how long to wait for others, and how long to hold them up.
     """
@@ -59,6 +61,7 @@ class RollbackRequest:
     gates: tuple[Gate, ...] = ()
     meter: Meter | None = None
     rehearsal: bool = False
+    online: bool = False
     plan: FilePath | None = None
     limits: Limits = field(default_factory=Limits)
 
@@ -102,6 +105,8 @@ def rollback(request: RollbackRequest) -> OperationResult:
         forecast = _forecast(request, session, path, settings)
         if not request.rehearsal:
             _ask(request, session, path, forecast)
+        if request.online:
+            prepare_rollback(session, path)
         chains.prepare(session, path.steps, settings)
         carried = rehearse(session, path) if request.rehearsal else carry_out(session, path)
     return OperationResult(

@@ -16,6 +16,7 @@ from refactorkit.mapping.expressions import Expressions
 from refactorkit.mapping.fingerprints import target_side
 from refactorkit.mapping.guards import down_guards, up_guards
 from refactorkit.mapping.model import Columns, Definition, Dependant, Mapping
+from refactorkit.mapping.prepared import prepared
 from refactorkit.mapping.sql import identifier, literal
 from refactorkit.mapping.staging import staging
 from refactorkit.migrations.model import Direction
@@ -109,6 +110,9 @@ def environment(mapping: Mapping, *, collecting: str = "") -> jinja2.Environment
         "stage": staging(mapping),
         # A statement with this condition does nothing where `cutover --online` has staged the rows.
         "plain": "current_setting('refactorkit.staged') = ''",
+        "prepared": prepared(mapping),
+        # The same for Down, where `rollback --online` has found out which rows may differ.
+        "unprepared": "current_setting('refactorkit.prepared') = ''",
         "functions": codecs.functions(mapping),
         "forward": lambda column, target, alias: codecs.forward(mapping, column, target, alias),
         "back": lambda column, alias: codecs.back(mapping, column, alias),

@@ -14,6 +14,7 @@ KEPT_TABLES = ("turns", "map", "past", "tombstones", "decisions", "triggers", "i
 CARE_TABLES = ("holds", "purges")
 """Tables of the archive that Up and Down can do without: an older Up did not make them."""
 STAGE_TABLES = ("stage", "stage_captured", "free")
+PREPARED_TABLES = ("prepared", "prepared_captured")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +32,9 @@ class Guards:
 
     Tables have their schema. A column is (table, name, definition as the server prints it), a
     foreign key (table, name, definition as the server prints it), a staged index (name with schema,
-    definition as the server prints it). ``staged`` are the tables of ``cutover --online``;
-    ``not_yet_valid`` the foreign keys that it may not have validated yet. ``missing`` is what
-    is said where tables are not there at all, with %s for their names.
+    definition as the server prints it). ``staged`` are the tables of ``cutover --online`` or
+    ``rollback --online``; ``not_yet_valid`` the foreign keys that the former may not have validated
+    yet. ``missing`` is what is said where tables are not there at all, with %s for their names.
     """
 
     direction: Direction
@@ -207,7 +208,7 @@ def down_guards(mapping: Mapping) -> Guards:
         own_constraints=_own_constraints(mapping),
         own_indexes=tuple(own_indexes),
         staged_indexes=(),
-        staged=(),
+        staged=tuple(f"archive.{mapping.name}_{name}" for name in PREPARED_TABLES),
         not_yet_valid=tuple(link.foreign_key_becomes for link in mapping.link),
         sequences=_sequences(mapping, "archive"),
         moved=(s,),

@@ -271,6 +271,15 @@ class Stager:
         ):
             self._transaction((statement,), doing=f"Validating {name}", settings=_NO_LIMIT)
 
+    def run(self, statements: Sequence[bytes | sql.Composed], *, doing: str) -> None:
+        """Run statements of another kind of preparation, in the same way.
+
+        Raises:
+            BusyError: a lock was not to be had.
+            RefactorkitError: anything else that went wrong; the transaction is rolled back.
+        """
+        self._transaction(statements, doing=doing)
+
     def _transaction(
         self,
         statements: Sequence[bytes | sql.Composed],

@@ -61,11 +61,12 @@ MERGE = (
 )
 
 PEOPLE = (
-    on_down("forget those who have assessments alone", " OR of_assessments.found", ""),
+    on_down("forget those who have assessments alone", " OR of_assessments.found", "", times=2),
     on_down(
         "forget those who have a family history alone",
         "            OR t.family_history_diabetes <> false\n",
         "",
+        times=2,
     ),
     on_down(
         "give a native's patient to who made the native",
@@ -85,8 +86,8 @@ PEOPLE = (
     ),
     on_down(
         "bring the deleted back",
-        "WHERE t.id IS NULL OR NOT (t.account_status",
-        "WHERE NOT (t.account_status",
+        "WHERE (t.id IS NULL OR NOT (t.account_status",
+        "WHERE (NOT (t.account_status",
     ),
     on_down(
         "know only one way to delete softly",

@@ -96,11 +96,13 @@ IDS = (
         "give a native's patient an id that a patient had",
         "AND NOT EXISTS (SELECT FROM archive.patients_past AS o WHERE o.source_id = t.id)",
         "",
+        times=2,
     ),
     on_down(
         "give a native's patient an id that a patient may have had",
         "WHERE up.direction = 'up' AND t.id <= up.source_used",
         "WHERE false AND t.id <= up.source_used",
+        times=2,
     ),
 )
 
