@@ -15,6 +15,16 @@ from refactorkit.cli.confirmation import (
     expectation,
 )
 from refactorkit.cli.context import settings
+from refactorkit.cli.evidence_options import (
+    Approver,
+    EvidenceDir,
+    NoEvidence,
+    Operator,
+    Requester,
+    SigningKey,
+    Ticket,
+    evidence_request,
+)
 from refactorkit.cli.migrate import (
     LockTimeout,
     LockWait,
@@ -109,6 +119,13 @@ def cutover(
             help="Pause after a batch, as a multiple of the time that it took.",
         ),
     ] = Pacing().rest,
+    key: SigningKey = None,
+    evidence_dir: EvidenceDir = None,
+    no_evidence: NoEvidence = False,
+    ticket: Ticket = None,
+    requester: Requester = None,
+    approver: Approver = None,
+    operator: Operator = None,
     max_lock_ms: MaxLockMs = None,
     lock_wait: LockWait = DEFAULT_LOCK_WAIT_SECONDS,
     lock_timeout_ms: LockTimeout = None,
@@ -117,6 +134,15 @@ def cutover(
 ) -> None:
     """Take the database to the newest refactor: ask, run, verify, report."""
     options = settings(ctx)
+    evidence = evidence_request(
+        key,
+        evidence_dir,
+        left_out=no_evidence,
+        ticket=ticket,
+        requester=requester,
+        approver=approver,
+        operator=operator,
+    )
     accepted = names(accept or [])
     if online or stage_only or pause_before_switch or abort or status:
         wanted = {
@@ -163,6 +189,7 @@ def cutover(
                 terminate_after=terminate_blockers_after,
                 max_hold_ms=max_lock_ms,
             ),
+            evidence=evidence,
         )
     )
     emit(options, view.document(result), lambda console: view.print_result(console, result))

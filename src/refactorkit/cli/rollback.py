@@ -15,6 +15,16 @@ from refactorkit.cli.confirmation import (
     expectation,
 )
 from refactorkit.cli.context import settings
+from refactorkit.cli.evidence_options import (
+    Approver,
+    EvidenceDir,
+    NoEvidence,
+    Operator,
+    Requester,
+    SigningKey,
+    Ticket,
+    evidence_request,
+)
 from refactorkit.cli.migrate import (
     LockTimeout,
     LockWait,
@@ -76,6 +86,13 @@ def rollback(
         Path | None,
         typer.Option(metavar="FILE", help="Compare the locks with what plan --json wrote."),
     ] = None,
+    key: SigningKey = None,
+    evidence_dir: EvidenceDir = None,
+    no_evidence: NoEvidence = False,
+    ticket: Ticket = None,
+    requester: Requester = None,
+    approver: Approver = None,
+    operator: Operator = None,
     max_lock_ms: MaxLockMs = None,
     lock_wait: LockWait = DEFAULT_LOCK_WAIT_SECONDS,
     lock_timeout_ms: LockTimeout = None,
@@ -84,6 +101,15 @@ def rollback(
 ) -> None:
     """Take the newest refactor back: ask, run, verify, report."""
     options = settings(ctx)
+    evidence = evidence_request(
+        key,
+        evidence_dir,
+        left_out=no_evidence,
+        ticket=ticket,
+        requester=requester,
+        approver=approver,
+        operator=operator,
+    )
     result = use_case.rollback(
         use_case.RollbackRequest(
             chain=chain_of(options),
@@ -104,6 +130,7 @@ def rollback(
                 terminate_after=terminate_blockers_after,
                 max_hold_ms=max_lock_ms,
             ),
+            evidence=evidence,
         )
     )
     emit(options, view.document(result), lambda console: view.print_result(console, result))

@@ -8,6 +8,7 @@ from refactorkit.commands import chain as chains
 from refactorkit.commands.chain import Chain, Limits, Session, reading
 from refactorkit.commands.down import OnConflict
 from refactorkit.commands.operation.carry_out import carry_out, look_again, rehearse
+from refactorkit.commands.operation.evidence import EvidenceMaker, EvidenceRequest
 from refactorkit.commands.operation.model import (
     Confirm,
     Expectation,
@@ -46,6 +47,7 @@ class RollbackRequest:
         rehearsal: run all of it, and roll it back.
         plan: a file that ``plan --json`` wrote, to compare the locks with; None without.
         limits: how long to wait for others, and how long to hold them up.
+        evidence: whether to make evidence, and in whose name; None: nobody needs to hear of it.
     """
 
     chain: Chain
@@ -61,6 +63,7 @@ class RollbackRequest:
     rehearsal: bool = False
     plan: FilePath | None = None
     limits: Limits = field(default_factory=Limits)
+    evidence: EvidenceRequest | None = None
 
 
 def rollback(request: RollbackRequest) -> OperationResult:
@@ -77,6 +80,7 @@ def rollback(request: RollbackRequest) -> OperationResult:
         FailedError: a statement or the connection failed; the error says at which version it is.
     """
     plan = None if request.plan is None else read_plan(request.plan)
+    evidence = EvidenceMaker(None if request.rehearsal else request.evidence, request.chain.dsn)
     with chains.session(request.chain, limits=request.limits, locked=True) as session:
         with reading():
             identity = identify(session.connection)
@@ -84,7 +88,7 @@ def rollback(request: RollbackRequest) -> OperationResult:
         path = path_down(session.found, to=request.to)
         before = session.found.history.current
         if not path.steps:
-            refactors, checked = look_again(session, path)
+            refactors, checked = look_again(session, path, evidence)
             return OperationResult(
                 operation="rollback",
                 identity=identity,
@@ -92,6 +96,9 @@ def rollback(request: RollbackRequest) -> OperationResult:
                 after=before,
                 refactors=refactors,
                 checked=checked,
+                evidence=evidence.outcomes
+                if evidence.outcomes and evidence.outcomes[0].asked
+                else (),
             )
         if request.rehearsal:
             refuse_several(path.steps)
@@ -103,7 +110,9 @@ def rollback(request: RollbackRequest) -> OperationResult:
         if not request.rehearsal:
             _ask(request, session, path, forecast)
         chains.prepare(session, path.steps, settings)
-        carried = rehearse(session, path) if request.rehearsal else carry_out(session, path)
+        carried = (
+            rehearse(session, path) if request.rehearsal else carry_out(session, path, evidence)
+        )
     return OperationResult(
         operation="rollback",
         identity=identity,
@@ -118,6 +127,7 @@ def rollback(request: RollbackRequest) -> OperationResult:
         statements=carried.statements,
         comparison=None if plan is None else compare(plan, carried.statements),
         checked=carried.checked,
+        evidence=evidence.outcomes,
     )
 
 

@@ -25,6 +25,7 @@ from refactorkit.postgres.digests import rows
 from refactorkit.postgres.evidence_facts import Spread
 from refactorkit.postgres.evidence_tables import NATIVE_SALTS, SALTS, EvidenceTables
 from refactorkit.postgres.labels import split
+from refactorkit.postgres.overlay import Overlay
 from refactorkit.postgres.refactors import Turn
 from refactorkit.postgres.salts import NewSalts, are_none, make_row_salts, salted_anew
 from refactorkit.postgres.tree_queries import Role, tree_query
@@ -133,6 +134,7 @@ class Maker:
         places: of the tables.
         snapshot: the name of this evidence.
         report: is told what is being done.
+        overlays: rows that were written since, as they were, by the number of their tree.
     """
 
     connection: Connection
@@ -140,6 +142,7 @@ class Maker:
     places: Places
     snapshot: UUID
     report: Callable[[str], None]
+    overlays: Map[int, Overlay] = field(default_factory=dict)
 
     def make(self, planned: Sequence[Planned], aside: Callable[[Connection], T]) -> Made[T]:
         """Give salts to all rows, make the leaves, keep them, and return what the manifest says.
@@ -205,7 +208,10 @@ class Maker:
         keys: list[bytes] = []
         try:
             mend = None if tree.role == "other" else new.mending(form)
-            for section in sections(self._rows(tree), before, form, mend=mend):
+            found_rows = self._rows(tree)
+            if number in self.overlays:
+                found_rows = self.overlays[number].laid_over(found_rows)
+            for section in sections(found_rows, before, form, mend=mend):
                 size += section.size
                 roots.append(section.root)
                 keys.append(section.keys_digest)
@@ -242,7 +248,9 @@ def _column(column: Column) -> ColumnEntry:
 
 
 def with_spread(tree: TreeEntry, spread: Map[str, Spread]) -> TreeEntry:
-    """Return a tree's entry that says how the values of its columns are spread."""
+    """Return a tree's entry that says how its columns are spread, where that is known."""
+    if not spread:
+        return tree
     columns = [
         column.model_copy(
             update={
