@@ -167,6 +167,7 @@ def cutover(
                 retries=retries,
                 lock_wait_seconds=lock_wait,
                 pacing=Pacing(rest=rest),
+                evidence=evidence,
             ),
             action=next((action for action, given in wanted.items() if given), Action.CUTOVER),
             expect=expectation(expect_database, expect_environment),

@@ -45,13 +45,22 @@ class Witnessed:
 
     Attributes:
         before: a connection that has had its snapshot since then.
-        since: that moment.
+        since: that moment; None where the snapshot was taken right before the locks, and the id of
+            the change's transaction tells.
         transaction_id: of the change; None where it could not be asked.
+        running: transactions that were at work when the snapshot was taken, 32 bits wide.
     """
 
     before: Connection = field(repr=False)
-    since: Moment
-    transaction_id: str | None
+    since: Moment | None = None
+    transaction_id: str | None = None
+    running: tuple[int, ...] = ()
+
+    def moment(self, turn: TurnFacts) -> Moment:
+        """Return when the change held its locks; where only its id tells, nearly so."""
+        if self.since is not None:
+            return self.since
+        return Moment(next_id=int(turn.run.transaction_id) + 1, others=self.running)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +161,8 @@ class Looking:
         recorded = self.turn.sides.get(side)
         tie = tie_of(form.table, recorded, side_of(self.now, self._query(side, Rows.ALL)))
         label = split(form.table)
-        written = written_since(self.now, self.witnessed.since, label, key, most=_MOST + 1)
+        since = self.witnessed.moment(self.turn)
+        written = written_since(self.now, since, label, key, most=_MOST + 1)
         if side == "target":
             written = self._natives(written)
         if len(written) > _MOST:

@@ -12,15 +12,18 @@ from refactorkit.postgres.overlay import Witnessed
 from refactorkit.postgres.turn_facts import Moment
 
 # A snapshot that has read no table holds no lock on one: it would stand in our own way.
-_SNAPSHOT: Final = (
-    "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SELECT pg_catalog.pg_current_snapshot()"
-)
+_SNAPSHOT: Final = """
+    BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;
+    SELECT pg_catalog.pg_current_snapshot()::text
+"""
 _TIMEOUTS: Final = (
     "idle_in_transaction_session_timeout",
     "idle_session_timeout",
     "statement_timeout",
     "transaction_timeout",
 )
+
+_XIDS: Final = 2**32
 
 _log = structlog.get_logger()
 
@@ -50,14 +53,39 @@ def witness(before: Connection, since: Moment, runner: Connection) -> Witnessed 
         psycopg.Error: the connection of the change is lost.
     """
     transaction_id = fetch_value(runner, "SELECT pg_catalog.pg_current_xact_id_if_assigned()::text")
+    if _look(before) is None:
+        return None
+    return Witnessed(before=before, since=since, transaction_id=transaction_id)
+
+
+def witness_shortly_before(before: Connection) -> Witnessed | None:
+    """Take a snapshot right before a change takes its locks, where under them no time is to spare.
+
+    What is written between the two is told by the sum that the change records.
+
+    Args:
+        before: a connection that nobody else uses.
+
+    Returns:
+        What was seen; None where the connection is lost.
+    """
+    running = _look(before)
+    return None if running is None else Witnessed(before=before, running=running)
+
+
+def _look(before: Connection) -> tuple[int, ...] | None:
+    """Take a new snapshot; return which transactions were at work, None where it cannot be had."""
     try:
         if before.info.transaction_status != pq.TransactionStatus.IDLE:
             before.execute("ROLLBACK")
-        before.execute(_SNAPSHOT)
+        cursor = before.execute(_SNAPSHOT)
+        cursor.nextset()
+        (told,) = cursor.fetchone() or ("",)
     except psycopg.Error as error:  # the evidence says then that it was made afterwards
         _log.warning("evidence.not_witnessed", sqlstate=error.sqlstate)
         return None
-    return Witnessed(before=before, since=since, transaction_id=transaction_id)
+    running = str(told).rpartition(":")[2]
+    return tuple(int(each) % _XIDS for each in running.split(",") if each)
 
 
 def has_evidence(connection: Connection, tables: EvidenceTables) -> bool:

@@ -177,12 +177,22 @@ class EvidenceMaker:
         if self._before is not None:
             self._witnessed = standing_by.witness(self._before, since, runner)
 
+    def look_shortly_before(self) -> None:
+        """Take a snapshot right before a change takes its locks, for no longer than a moment."""
+        self._witnessed = None
+        if self._before is not None:
+            self._witnessed = standing_by.witness_shortly_before(self._before)
+
+    def make_of(self, name: str) -> None:
+        """Make evidence of the turn of this refactor that was committed."""
+        if self._writer is not None:
+            self._make(name, self._writer, self._witnessed)
+
     def make(self, step: Step) -> None:
         """Make evidence of the refactor that has just been committed, if it is one."""
         mapping = embedded_mapping(step.migration)
-        if self._key is None or self._writer is None or mapping is None:
-            return
-        self._make(mapping.name, self._writer, self._witnessed)
+        if mapping is not None:
+            self.make_of(mapping.name)
 
     def make_up_for(self, name: str) -> None:
         """Make evidence of a turn that an earlier run has left without, if it has."""
