@@ -14,8 +14,9 @@ import psycopg
 from refactorkit.errors import NOTHING_CHANGED, RefusedError
 from refactorkit.evidence.leaf import Column, Form, prefix, shown_key
 from refactorkit.evidence.manifest import ColumnEntry, Places, TreeEntry
+from refactorkit.evidence.root_worker import RootWorker
 from refactorkit.evidence.sections import Section, UnsaltedError, sections
-from refactorkit.evidence.tree import Frontier
+from refactorkit.evidence.tree import SECTION_LEAVES, Frontier
 from refactorkit.mapping.model import Mapping
 from refactorkit.migrations.model import Direction
 from refactorkit.postgres.canonical import form_of
@@ -160,6 +161,7 @@ class Maker:
             ThreadPoolExecutor(max_workers=1) as pool,
             tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as leaves,
             tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as salts,
+            RootWorker() as worker,
         ):
             spool = _Spool(file=cast("IO[bytes]", leaves))
             new = NewSalts(file=cast("IO[bytes]", salts))
@@ -172,7 +174,7 @@ class Maker:
                     self.report(tree.form.table)
                     if tree.role != "source" and asked is None:
                         asked = pool.submit(aside, self.reader)
-                    entries[number] = self._tree(number, tree, new, spool)
+                    entries[number] = self._tree(number, tree, new, spool, worker)
                 self.report("leaves")
                 tables = EvidenceTables(name=self.places.name)
                 tables.keep(self.connection, self.snapshot, spool.read())
@@ -195,16 +197,23 @@ class Maker:
     def _store(self, tree: Planned, new: NewSalts) -> None:
         tables = EvidenceTables(name=self.places.name)
         if tree.role == "target":
-            new.store(self.connection, tables.identifier(NATIVE_SALTS), "target_id")
+            new.store(self.connection, tables.identifier(NATIVE_SALTS), "target_id", analyze=False)
         else:
-            new.store(self.connection, tables.identifier(SALTS), "source_id")
+            new.store(
+                self.connection,
+                tables.identifier(SALTS),
+                "source_id",
+                analyze=tree.role == "source",
+            )
 
-    def _tree(self, number: int, tree: Planned, new: NewSalts, spool: _Spool) -> TreeEntry:
+    def _tree(
+        self, number: int, tree: Planned, new: NewSalts, spool: _Spool, worker: RootWorker
+    ) -> TreeEntry:
         """Make one tree; rows of people who had no salt yet have one then."""
         form = tree.form
         before = prefix(snapshot=self.snapshot.bytes, number=number, form=form)
         found, size = Frontier(), 0
-        roots: list[bytes] = []
+        last: list[bytes] = []  # the one section that is not full
         keys: list[bytes] = []
         try:
             mend = None if tree.role == "other" else new.mending(form)
@@ -213,9 +222,11 @@ class Maker:
                 found_rows = self.overlays[number].laid_over(found_rows)
             for section in sections(found_rows, before, form, mend=mend):
                 size += section.size
-                roots.append(section.root)
+                if section.size == SECTION_LEAVES:
+                    worker.add(section.leaves)
+                else:
+                    last = [section.root]
                 keys.append(section.keys_digest)
-                found.append(roots[-1])
                 spool.add(form.table, section)
         except UnsaltedError as error:
             raise RefusedError(
@@ -224,6 +235,9 @@ class Maker:
                 state=NOTHING_CHANGED,
                 hint="This is a defect of refactorkit: please report it.",
             ) from None
+        roots = [*worker.roots(), *last]
+        for each in roots:
+            found.append(each)
         if tree.role != "other":
             self._store(tree, new)
         return TreeEntry(

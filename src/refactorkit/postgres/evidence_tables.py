@@ -49,7 +49,8 @@ _CREATE: Final = """
         leaves bytea NOT NULL,
         PRIMARY KEY (snapshot, table_name, section)
     );
-    ALTER TABLE {leaves} ALTER COLUMN leaves SET STORAGE EXTERNAL;
+    ALTER TABLE {leaves} ALTER COLUMN keys SET STORAGE EXTERNAL,
+        ALTER COLUMN leaves SET STORAGE EXTERNAL;
     CREATE TABLE IF NOT EXISTS {evidence} (
         snapshot uuid PRIMARY KEY,
         turn integer NOT NULL,

@@ -173,6 +173,12 @@ def make_evidence(
             file = request.out or (request.folder or Path()) / _default_file(manifest)
             write_new(file, envelope.to_bytes())
             written = file
+    except OSError as error:  # leaves wait in a file, and roots are reckoned by a process
+        raise FailedError(
+            f"{doing} failed: {error.strerror or 'the process that reckons roots is gone'}.",
+            state=NOTHING_CHANGED,
+            hint="Look at the room for temporary files, and at the memory, of this system.",
+        ) from error
     except RefactorkitError as error:
         _withdraw(written, error)
         raise

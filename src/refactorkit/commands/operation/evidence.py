@@ -232,8 +232,6 @@ class EvidenceMaker:
             self._fail(name, f"{error.message} {error.hint}".rstrip())
         except KeyboardInterrupt:
             self._fail(name, "It was interrupted.")
-        except OSError as error:  # leaves wait in a temporary file
-            self._fail(name, f"A file cannot be written: {error.strerror or 'unknown error'}.")
         else:
             self._outcomes.append(
                 EvidenceOutcome(refactor=name, asked=True, made=made, problem=_untied(made))
