@@ -575,7 +575,7 @@ BEGIN
             UNION ALL
             SELECT format('%s is there, and is not a table of this refactor', c.oid::regclass)
             FROM pg_class AS c
-            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges'), to_regclass('archive.patients_stage'), to_regclass('archive.patients_stage_captured'), to_regclass('archive.patients_free')]::oid[])
+            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges'), to_regclass('archive.patients_stage'), to_regclass('archive.patients_stage_captured'), to_regclass('archive.patients_stage_natives'), to_regclass('archive.patients_free')]::oid[])
                 AND (c.relkind <> 'r' OR c.relrowsecurity OR c.relhasrules OR EXISTS (
                     SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent)))
             UNION ALL
@@ -589,7 +589,7 @@ BEGIN
                             AND p.pronamespace = to_regnamespace('archive')
                             AND NOT p.prosecdef AND p.proconfig = ARRAY['search_path=pg_catalog, pg_temp']
                             AND encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') = 'f5b0f3daaad0867d84fa5739e02496fc06244cd215b37b0477c9ce18cdef1212'))
-                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges'), to_regclass('archive.patients_stage'), to_regclass('archive.patients_stage_captured'), to_regclass('archive.patients_free')]::oid[])
+                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges'), to_regclass('archive.patients_stage'), to_regclass('archive.patients_stage_captured'), to_regclass('archive.patients_stage_natives'), to_regclass('archive.patients_free')]::oid[])
         );
     END IF;
 
@@ -1396,6 +1396,9 @@ DECLARE
     n bigint;
     new_pairs bigint;
     new_subjects bigint;
+    -- By how much the sums of the fingerprints change.
+    new_source_xor bigint;
+    new_natives_xor bigint;
     found bigint;
     listed text;
 BEGIN
@@ -1481,7 +1484,11 @@ DECLARE
 
             new_pairs := 0;
             new_subjects := 0;
+            new_source_xor := 0;
+            new_natives_xor := 0;
             IF cardinality(looked_at) > 0 THEN
+                SELECT coalesce(bit_xor(p.row_hash), 0) INTO new_source_xor
+                FROM archive.patients_map AS p WHERE p.source_id = ANY (looked_at);
                 -- Rows of patients that are no more: neither are their subjects.
                 WITH left_over AS (
                     DELETE FROM archive.patients_map AS p
@@ -1653,6 +1660,8 @@ DECLARE
                     AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = m.target_id);
                 GET DIAGNOSTICS n = ROW_COUNT;
                 new_subjects := new_subjects + n;
+                SELECT new_source_xor # coalesce(bit_xor(p.row_hash), 0) INTO new_source_xor
+                FROM archive.patients_map AS p WHERE p.source_id = ANY (looked_at);
             END IF;
 
             -- Rows of users that are nobody's subject.
@@ -1667,19 +1676,40 @@ DECLARE
                     WHERE t.id = ANY (targets)
                         AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id)
                 ) AS living;
+                WITH before AS (
+                    DELETE FROM archive.patients_stage_natives AS h WHERE h.target_id = ANY (targets) RETURNING h.row_hash
+                )
+                SELECT coalesce(bit_xor(b.row_hash), 0) INTO new_natives_xor FROM before AS b;
+                WITH now AS (
+                    INSERT INTO archive.patients_stage_natives (target_id, row_hash)
+                    SELECT t.id, hash_record_extended(ROW(t.id, t.email, t.password_hash, t.role, t.created_at, t.updated_at, t.is_active, t.last_login_at, t.created_by), 0)
+                    FROM public.users AS t
+                    WHERE t.id = ANY (targets)
+                        AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id)
+                    RETURNING row_hash
+                )
+                SELECT new_natives_xor # coalesce(bit_xor(b.row_hash), 0) INTO new_natives_xor FROM now AS b;
                 UPDATE public.users AS t
                 SET is_admin = CASE WHEN t.role = 'admin' THEN true ELSE (false)::boolean END
                 WHERE t.id = ANY (targets) AND t.is_admin IS DISTINCT FROM CASE WHEN t.role = 'admin' THEN true ELSE (false)::boolean END
                     AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id);
             END IF;
             UPDATE archive.patients_stage AS u
-            SET pairs = u.pairs + new_pairs, subjects = u.subjects + new_subjects, is_counted = u.is_counted AND NOT unforeseen
-            WHERE new_pairs <> 0 OR new_subjects <> 0 OR unforeseen;
+            SET pairs = u.pairs + new_pairs, subjects = u.subjects + new_subjects,
+                source_xor = u.source_xor # new_source_xor, natives_xor = u.natives_xor # new_natives_xor,
+                is_counted = u.is_counted AND NOT unforeseen
+            WHERE new_pairs <> 0 OR new_subjects <> 0 OR new_source_xor <> 0 OR new_natives_xor <> 0 OR unforeseen;
             EXIT WHEN g.walked AND cardinality(sources || targets || walk) = 0 AND NOT truncated;
         END LOOP;
         IF g.natives IS NULL THEN
+            DELETE FROM archive.patients_stage_natives;
+            INSERT INTO archive.patients_stage_natives (target_id, row_hash)
+            SELECT t.id, hash_record_extended(ROW(t.id, t.email, t.password_hash, t.role, t.created_at, t.updated_at, t.is_active, t.last_login_at, t.created_by), 0)
+            FROM public.users AS t
+            WHERE NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id);
             UPDATE archive.patients_stage AS u
-            SET natives = coalesce(living.ids, '{}'), active = coalesce(living.active, '{}')
+            SET natives = coalesce(living.ids, '{}'), active = coalesce(living.active, '{}'),
+                natives_xor = (SELECT coalesce(bit_xor(h.row_hash), 0) FROM archive.patients_stage_natives AS h)
             FROM (
                 SELECT range_agg(int4range(t.id, t.id, '[]')) AS ids,
                     range_agg(int4range(t.id, t.id, '[]')) FILTER (WHERE t.is_active) AS active
@@ -1703,6 +1733,7 @@ DECLARE
     UPDATE archive.patients_stage
     SET is_counted = true,
         pairs = (SELECT count(*) FROM archive.patients_map),
+        source_xor = (SELECT coalesce(bit_xor(m.row_hash), 0) FROM archive.patients_map AS m),
         subjects = (SELECT count(*) FROM archive.patients_map AS p JOIN public.users AS t ON t.id = p.target_id)
     WHERE NOT is_counted;
     UPDATE archive.patients_turns AS u
@@ -1710,14 +1741,18 @@ DECLARE
         natives = s.natives,
         active = s.active,
         settings = u.settings || '{"staged": true}',
-        counts = u.counts || jsonb_build_object(
-            'natives', (SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(s.natives) AS r),
-            'pairs', s.pairs, 'subjects', s.subjects)
-    FROM archive.patients_stage AS s
+        counts = u.counts || jsonb_build_object('natives', s.living, 'pairs', s.pairs, 'subjects', s.subjects),
+        fingerprints = jsonb_build_object(
+            'source', jsonb_build_object('rows', s.pairs, 'xor', s.source_xor),
+            'target', jsonb_build_object('rows', s.living, 'xor', s.natives_xor))
+    FROM (
+        SELECT e.*, (SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(e.natives) AS r) AS living
+        FROM archive.patients_stage AS e
+    ) AS s
     WHERE u.turn = (SELECT max(turn) FROM archive.patients_turns);
     END IF;
     IF to_regclass('archive.patients_stage') IS NOT NULL THEN
-        DROP TABLE archive.patients_stage, archive.patients_stage_captured;
+        DROP TABLE archive.patients_stage, archive.patients_stage_captured, archive.patients_stage_natives;
         DROP FUNCTION IF EXISTS archive.patients_stage_capture_source();
         DROP FUNCTION IF EXISTS archive.patients_stage_capture_target();
         DROP FUNCTION IF EXISTS archive.patients_stage_shield();

@@ -6,12 +6,15 @@ The attackers are the runner itself, by accident, and roles that were let in; no
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from refactorkit.commands.verdict import Verdict
+from refactorkit.errors import RefusedError
 from refactorkit.mapping.load import load_mapping
 from refactorkit.migrations.model import Direction
 from tests.support import mappings
@@ -19,6 +22,7 @@ from tests.support.background import go
 from tests.support.cli import run
 from tests.support.clinic import open_clinic, tell, work_as_version_11
 from tests.support.dump import pg_dump
+from tests.support.evidence import Signer, said
 from tests.support.queries import scalar
 from tests.support.refactor import turn
 from tests.support.roles import fresh_role, give_everything, with_user
@@ -438,3 +442,24 @@ def test_other_mappings_are_hardened_too(empty_database: str, connect: Connect) 
         assert harden(empty_database, "--off")["verdict"] == "pass"
     finally:
         forget(empty_database)
+
+
+def test_evidence_is_made_behind_guards_too(house: House, tmp_path: Path) -> None:
+    signer = Signer.new(tmp_path)
+    assert signer.anchor(house.app, "before.json").verdict is Verdict.PASS
+    assert harden(house.admin)["verdict"] == "pass"
+    made = signer.anchor(house.app, "after.json")
+    assert said(signer.verify(house.app, made.file)) == set()
+    for operation in ("rollback", "cutover"):
+        options = ("--yes", "--key", signer.secret, "--evidence-dir", tmp_path, "--json")
+        outcome = run(operation, *options, url=house.app)
+        assert outcome.code == 0, outcome.err
+        assert [each["verdict"] for each in outcome.document["evidence"]] == ["pass"]
+    with psycopg.connect(house.admin, autocommit=True) as admin:
+        admin.execute(
+            sql.SQL("GRANT {} TO {}").format(
+                sql.Identifier(f"{admin.info.dbname}_archive_owner"), sql.Identifier(house.other)
+            )
+        )
+    with pytest.raises(RefusedError, match="does not belong to this role"):
+        signer.anchor(house.app, "third.json")

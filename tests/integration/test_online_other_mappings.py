@@ -2,20 +2,24 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from refactorkit.commands.online import OnlineRequest, Phase, Progress, abort, cutover, stage
+from refactorkit.commands.operation.evidence import EvidenceRequest
 from refactorkit.commands.verify import VerifyRequest, verify
 from refactorkit.errors import RefusedError
 from refactorkit.mapping.compile import compile_migration
 from refactorkit.mapping.load import load_mapping
 from refactorkit.postgres.dsn import Dsn
+from refactorkit.postgres.evidence_tables import SUFFIXES
 from tests.integration.compile_stories import STORIES
 from tests.integration.test_compile_other_mappings import MAPPINGS, down, up
 from tests.support.dump import pg_dump
+from tests.support.evidence import Signer, said
 from tests.support.online import KilledError, Meanwhile, request
 
 MakeDatabase = Callable[[int], str]
@@ -59,6 +63,10 @@ def asked(name: str, empty_database: str, tmp_path: Path) -> OnlineRequest:
     return request(empty_database, directory=tmp_path)
 
 
+def mapping_name(name: str) -> str:
+    return load_mapping(MAPPINGS / f"{name}.toml").name
+
+
 def whole(url: str, *, schema_only: bool = False) -> str:
     return pg_dump(url, exclude_schemas=(), exclude_tables=BESIDE, schema_only=schema_only)
 
@@ -87,7 +95,14 @@ def test_staged_given_up_staged_again_and_switched_with_writes_on_the_way(
                 connection.execute(statement.encode())
             ten.append(old_rows(connection, name))
 
-    cutover(asked, write)
+    signer = Signer.new(asked.chain.directory)
+    evidence = EvidenceRequest(key=signer.source, folder=signer.folder)
+    made = cutover(replace(asked, evidence=evidence), write).evidence[0].made
+    assert made is not None
+    assert not made.manifest.made.after_the_fact
+    assert said(signer.verify(empty_database, made.file)) == set()
+    for suffix in SUFFIXES:
+        connection.execute(f"DROP TABLE archive.{mapping_name(name)}_{suffix}".encode())
 
     result = verify(VerifyRequest(dsn=Dsn.parse(empty_database)))
     assert result.exit_code == 0

@@ -21,6 +21,7 @@ from tests.property.strategies_online import Write, writes
 from tests.support.chain import record
 from tests.support.databases import Databases
 from tests.support.dump import pg_dump
+from tests.support.evidence import states_of_ties
 from tests.support.model.live import Live
 from tests.support.model.world import World
 from tests.support.online import (
@@ -128,6 +129,7 @@ def test_every_write_of_version_10_is_in_version_11_once_whatever_the_moment(
             result = cutover(request(url), meanwhile)
             assert result.verdict is Verdict.PASS
         assert left == []
+        assert states_of_ties(one) == ["same", "same"]
         ten = version_10(two)
         plain.turn("up")
         assert version_11(one) == version_11(two)

@@ -3,11 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+
 from refactorkit.commands.audit.anchor import AnchorRequest, AnchorResult, anchor
 from refactorkit.commands.audit.files import KeySource
 from refactorkit.commands.audit.keygen import keygen
 from refactorkit.commands.audit.verify import AuditVerifyRequest, AuditVerifyResult, audit_verify
+from refactorkit.postgres import evidence_facts
+from refactorkit.postgres.anchoring import places_of
+from refactorkit.postgres.digests import pinned
 from refactorkit.postgres.dsn import Dsn
+from refactorkit.postgres.refactors import last_turns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,3 +64,13 @@ def said(result: AuditVerifyResult) -> set[tuple[str, str, str, str]]:
     """Everything that an audit names: table, id, column, what; or kind, name, '', what."""
     rows = {(d.table, d.row_id, d.column, d.what) for tree in result.trees for d in tree.listed}
     return rows | {(each.kind, each.name, "", each.what) for each in result.changes}
+
+
+def states_of_ties(connection: psycopg.Connection) -> list[str]:
+    """Whether source and target are still what the last turn recorded of them."""
+    (turn,) = last_turns(connection)
+    assert turn.mapping is not None
+    with pinned(connection, read_only=True):
+        facts = evidence_facts.turn_facts(connection, turn.name, turn.number)
+        places = places_of(turn.mapping, turn.direction)
+        return [tie().state for tie in evidence_facts.ties(connection, turn.mapping, places, facts)]

@@ -16,6 +16,16 @@ from refactorkit.cli.confirmation import (
     expectation,
 )
 from refactorkit.cli.context import settings
+from refactorkit.cli.evidence_options import (
+    Approver,
+    EvidenceDir,
+    NoEvidence,
+    Operator,
+    Requester,
+    SigningKey,
+    Ticket,
+    evidence_request,
+)
 from refactorkit.cli.migrate import (
     LockTimeout,
     LockWait,
@@ -121,6 +131,13 @@ def cutover(
             help="Pause while a replica has more of the log than this to replay.",
         ),
     ] = Pacing().replica_lag_bytes // _MB,
+    key: SigningKey = None,
+    evidence_dir: EvidenceDir = None,
+    no_evidence: NoEvidence = False,
+    ticket: Ticket = None,
+    requester: Requester = None,
+    approver: Approver = None,
+    operator: Operator = None,
     max_lock_ms: MaxLockMs = None,
     lock_wait: LockWait = DEFAULT_LOCK_WAIT_SECONDS,
     lock_timeout_ms: LockTimeout = None,
@@ -129,6 +146,15 @@ def cutover(
 ) -> None:
     """Take the database to the newest refactor: ask, run, verify, report."""
     options = settings(ctx)
+    evidence = evidence_request(
+        key,
+        evidence_dir,
+        left_out=no_evidence,
+        ticket=ticket,
+        requester=requester,
+        approver=approver,
+        operator=operator,
+    )
     accepted = names(accept or [])
     if online or stage_only or pause_before_switch or abort or status:
         wanted = {
@@ -153,6 +179,7 @@ def cutover(
                 retries=retries,
                 lock_wait_seconds=lock_wait,
                 pacing=Pacing(rest=rest, replica_lag_bytes=replica_lag_mb * _MB),
+                evidence=evidence,
             ),
             action=next((action for action, given in wanted.items() if given), Action.CUTOVER),
             expect=expectation(expect_database, expect_environment, expect_system_identifier),
@@ -175,6 +202,7 @@ def cutover(
                 terminate_after=terminate_blockers_after,
                 max_hold_ms=max_lock_ms,
             ),
+            evidence=evidence,
         )
     )
     emit(options, view.document(result), lambda console: view.print_result(console, result))

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from refactorkit.cli.context import Settings
+from refactorkit.cli.evidence_options import document as evidence_document
 from refactorkit.cli.render import emit, progress
 from refactorkit.commands import online
 from refactorkit.commands.online import (
@@ -125,6 +126,7 @@ def document(result: OnlineResult) -> dict[str, Any]:
         "locked_ms": None if result.locked_ms is None else round(result.locked_ms, 1),
         "attempts": result.step.attempts if result.step else None,
         "notices": list(result.step.notices) if result.step else [],
+        "evidence": [evidence_document(each) for each in result.evidence],
     }
 
 
@@ -169,7 +171,9 @@ def _text(console: Console, result: OnlineResult) -> None:
         for notice in result.step.notices:
             console.print(notice)
     if result.verification is not None:
-        console.print(f"verify: {result.verdict.value.upper()}")
+        console.print(f"verify: {result.verification.verdict.value.upper()}")
+    for each in result.evidence:
+        console.print(each.sentence, soft_wrap=True)
 
 
 def _confirm(status: OnlineStatus) -> bool:

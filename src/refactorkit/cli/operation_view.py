@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
+from refactorkit.cli.evidence_options import document as evidence_document
 from refactorkit.cli.render import table
 from refactorkit.commands.operation.model import Deletion
 from refactorkit.commands.operation.planned import PlanComparison
@@ -64,6 +65,7 @@ def document(result: OperationResult) -> dict[str, Any]:
             "problem": result.checked.problem or None,
             "result": result.checked.result and verify_document(result.checked.result),
         },
+        "evidence": [evidence_document(each) for each in result.evidence],
         "next": next_steps(result),
     }
 
@@ -72,7 +74,13 @@ def next_steps(result: OperationResult) -> list[str]:
     """Return what is to be done now, a sentence each."""
     steps = []
     if result.verdict is not Verdict.PASS:
-        if not result.done:
+        if result.checked.verdict is Verdict.PASS and result.lacks_evidence:
+            steps.append(
+                f"The database is at version {result.after}, whole and verified: only the evidence"
+                " is not what it should be. refactorkit audit anchor makes it afterwards, and says"
+                " so."
+            )
+        elif not result.done:
             steps.append("Nothing was run. Look at it with refactorkit verify.")
         elif result.rehearsal:
             steps.append(f"Nothing was changed: the database is at version {result.after}.")
@@ -124,6 +132,8 @@ def print_result(console: Console, result: OperationResult) -> None:
     if result.comparison is not None:
         _print_comparison(console, result.comparison)
     _print_checked(console, result)
+    for each in result.evidence:
+        console.print(each.sentence, soft_wrap=True)
     for step in next_steps(result):
         console.print(step, soft_wrap=True)
 

@@ -16,6 +16,16 @@ from refactorkit.cli.confirmation import (
     expectation,
 )
 from refactorkit.cli.context import settings
+from refactorkit.cli.evidence_options import (
+    Approver,
+    EvidenceDir,
+    NoEvidence,
+    Operator,
+    Requester,
+    SigningKey,
+    Ticket,
+    evidence_request,
+)
 from refactorkit.cli.migrate import (
     LockTimeout,
     LockWait,
@@ -112,6 +122,13 @@ def rollback(
         Path | None,
         typer.Option(metavar="FILE", help="Compare the locks with what plan --json wrote."),
     ] = None,
+    key: SigningKey = None,
+    evidence_dir: EvidenceDir = None,
+    no_evidence: NoEvidence = False,
+    ticket: Ticket = None,
+    requester: Requester = None,
+    approver: Approver = None,
+    operator: Operator = None,
     max_lock_ms: MaxLockMs = None,
     lock_wait: LockWait = DEFAULT_LOCK_WAIT_SECONDS,
     lock_timeout_ms: LockTimeout = None,
@@ -139,8 +156,17 @@ def rollback(
             action=one_action(wanted, online=online, dry_run=dry_run),
             to=to,
             limits=limits,
-            expect=expectation(expect_database, expect_environment),
+            expect=expectation(expect_database, expect_environment, expect_system_identifier),
         )
+    evidence = evidence_request(
+        key,
+        evidence_dir,
+        left_out=no_evidence,
+        ticket=ticket,
+        requester=requester,
+        approver=approver,
+        operator=operator,
+    )
     result = use_case.rollback(
         use_case.RollbackRequest(
             chain=chain_of(options),
@@ -156,6 +182,7 @@ def rollback(
             online=online,
             plan=plan,
             limits=limits,
+            evidence=evidence,
         )
     )
     emit(options, view.document(result), lambda console: view.print_result(console, result))

@@ -8,6 +8,7 @@ from typing import Final
 from refactorkit.commands import chain as chains
 from refactorkit.commands.chain import Chain, Limits, Session, reading
 from refactorkit.commands.operation.carry_out import carry_out, look_again
+from refactorkit.commands.operation.evidence import EvidenceMaker, EvidenceRequest
 from refactorkit.commands.operation.model import (
     Confirm,
     Deletion,
@@ -45,6 +46,7 @@ class CutoverRequest:
         gates: what looks at the live database before.
         plan: a file that ``plan --json`` wrote, to compare the locks with; None without.
         limits: how long to wait for others, and how long to hold them up.
+        evidence: whether to make evidence, and in whose name; None: nobody needs to hear of it.
     """
 
     chain: Chain
@@ -55,6 +57,7 @@ class CutoverRequest:
     gates: tuple[Gate, ...] = ()
     plan: FilePath | None = None
     limits: Limits = field(default_factory=Limits)
+    evidence: EvidenceRequest | None = None
 
 
 def cutover(request: CutoverRequest) -> OperationResult:
@@ -69,6 +72,7 @@ def cutover(request: CutoverRequest) -> OperationResult:
         FailedError: a statement or the connection failed; the error says at which version it is.
     """
     plan = None if request.plan is None else read_plan(request.plan)
+    evidence = EvidenceMaker(request.evidence, request.chain.dsn)
     with chains.session(request.chain, limits=request.limits, locked=True) as session:
         with reading():
             identity = identify(session.connection)
@@ -76,7 +80,7 @@ def cutover(request: CutoverRequest) -> OperationResult:
         path = path_up(session.found, to=request.to)
         before = session.found.history.current
         if not path.steps:
-            refactors, checked = look_again(session, path)
+            refactors, checked = look_again(session, path, evidence)
             return OperationResult(
                 operation="cutover",
                 identity=identity,
@@ -84,6 +88,9 @@ def cutover(request: CutoverRequest) -> OperationResult:
                 after=before,
                 refactors=refactors,
                 checked=checked,
+                evidence=evidence.outcomes
+                if evidence.outcomes and evidence.outcomes[0].asked
+                else (),
             )
         if plan is not None:
             plan.refuse_other_files(path.steps)
@@ -91,7 +98,7 @@ def cutover(request: CutoverRequest) -> OperationResult:
         deletions = _deletions(session, path)
         _ask(request, session, path, deletions)
         chains.prepare(session, path.steps, _settings(request))
-        carried = carry_out(session, path)
+        carried = carry_out(session, path, evidence)
     return OperationResult(
         operation="cutover",
         identity=identity,
@@ -105,6 +112,7 @@ def cutover(request: CutoverRequest) -> OperationResult:
         statements=carried.statements,
         comparison=None if plan is None else compare(plan, carried.statements),
         checked=carried.checked,
+        evidence=evidence.outcomes,
     )
 
 

@@ -8,6 +8,7 @@ from refactorkit.commands import chain as chains
 from refactorkit.commands.chain import Chain, Limits, Session, reading
 from refactorkit.commands.down import OnConflict
 from refactorkit.commands.operation.carry_out import carry_out, look_again, rehearse
+from refactorkit.commands.operation.evidence import EvidenceMaker, EvidenceRequest
 from refactorkit.commands.operation.model import (
     Confirm,
     Expectation,
@@ -48,6 +49,7 @@ class RollbackRequest:
         online: find out before, beside the running application, which rows Down must look at.
         plan: a file that ``plan --json`` wrote, to compare the locks with; None without.
         limits: how long to wait for others, and how long to hold them up.
+        evidence: whether to make evidence, and in whose name; None: nobody needs to hear of it.
     """
 
     chain: Chain
@@ -64,6 +66,7 @@ class RollbackRequest:
     online: bool = False
     plan: FilePath | None = None
     limits: Limits = field(default_factory=Limits)
+    evidence: EvidenceRequest | None = None
 
 
 def rollback(request: RollbackRequest) -> OperationResult:
@@ -80,6 +83,7 @@ def rollback(request: RollbackRequest) -> OperationResult:
         FailedError: a statement or the connection failed; the error says at which version it is.
     """
     plan = None if request.plan is None else read_plan(request.plan)
+    evidence = EvidenceMaker(None if request.rehearsal else request.evidence, request.chain.dsn)
     with chains.session(request.chain, limits=request.limits, locked=True) as session:
         with reading():
             identity = identify(session.connection)
@@ -87,7 +91,7 @@ def rollback(request: RollbackRequest) -> OperationResult:
         path = path_down(session.found, to=request.to)
         before = session.found.history.current
         if not path.steps:
-            refactors, checked = look_again(session, path)
+            refactors, checked = look_again(session, path, evidence)
             return OperationResult(
                 operation="rollback",
                 identity=identity,
@@ -95,6 +99,9 @@ def rollback(request: RollbackRequest) -> OperationResult:
                 after=before,
                 refactors=refactors,
                 checked=checked,
+                evidence=evidence.outcomes
+                if evidence.outcomes and evidence.outcomes[0].asked
+                else (),
             )
         if request.rehearsal:
             refuse_several(path.steps)
@@ -108,7 +115,9 @@ def rollback(request: RollbackRequest) -> OperationResult:
         if request.online:
             prepare_rollback(session, path)
         chains.prepare(session, path.steps, settings)
-        carried = rehearse(session, path) if request.rehearsal else carry_out(session, path)
+        carried = (
+            rehearse(session, path) if request.rehearsal else carry_out(session, path, evidence)
+        )
     return OperationResult(
         operation="rollback",
         identity=identity,
@@ -123,6 +132,7 @@ def rollback(request: RollbackRequest) -> OperationResult:
         statements=carried.statements,
         comparison=None if plan is None else compare(plan, carried.statements),
         checked=carried.checked,
+        evidence=evidence.outcomes,
     )
 
 

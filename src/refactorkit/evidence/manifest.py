@@ -22,6 +22,12 @@ AFTERWARDS: Final = (
     " fingerprints that the transaction itself recorded tie the two together; they are 64 bits"
     " wide, guard against accidents, and prove nothing against people."
 )
+WITHIN: Final = (
+    "Made with the change: leaves are of a snapshot that was taken right after its commit, and rows"
+    " that others wrote in between are of one that was taken while the change held its locks. The"
+    " fingerprints that the transaction recorded agree with both together; they are 64 bits wide,"
+    " guard against accidents, and prove nothing against people."
+)
 _LIVING: Final = (
     "Rows of living tables may be written by the application at any time: what differs there is"
     " named, and whether it was meant cannot be told."
@@ -31,7 +37,6 @@ _KEY: Final = (
     " signature, where neither the operator nor the owner of the database can replace them."
 )
 LIMITATIONS: Final = (
-    AFTERWARDS,
     _LIVING,
     "Columns that the new version added to the target are compared by verify, not by these trees.",
     _KEY,
@@ -87,10 +92,17 @@ class Run(_Part):
 
 
 class Made(_Part):
-    """When the evidence was made; always after the transaction, and so it says."""
+    """When the evidence was made.
+
+    Attributes:
+        at: the server's time, UTC.
+        after_the_fact: False where the operation made it itself, and every row is as the change
+            left it.
+        wal_lsn: where the write-ahead log stood.
+    """
 
     at: str
-    after_the_fact: Literal[True]
+    after_the_fact: bool
     wal_lsn: str | None
 
 
@@ -110,12 +122,22 @@ class Side(_Part):
 
 
 class Tie(_Part):
-    """What the transaction recorded of a table, and what was there when the leaves were made."""
+    """What the transaction recorded of a table, and what the leaves were made of.
+
+    Attributes:
+        table: which.
+        recorded: by the transaction; None where it recorded nothing.
+        found: of the rows of the leaves.
+        state: whether the two are the same.
+        written_since: rows that others wrote before the leaves were made; where the state is
+            ``same``, the leaves are of what they were before. None where nobody looked.
+    """
 
     table: str
     recorded: Side | None
     found: Side
     state: Literal["same", "changed since", "not recorded"]
+    written_since: Count | None = None
 
 
 class Places(_Part):

@@ -13,7 +13,7 @@ import jinja2
 from refactorkit.mapping import codecs
 from refactorkit.mapping.erasure import erased_again
 from refactorkit.mapping.expressions import Expressions
-from refactorkit.mapping.fingerprints import target_side
+from refactorkit.mapping.fingerprints import native_hash, target_side
 from refactorkit.mapping.guards import down_guards, up_guards
 from refactorkit.mapping.model import Columns, Definition, Dependant, Mapping
 from refactorkit.mapping.prepared import prepared
@@ -129,6 +129,7 @@ def environment(mapping: Mapping, *, collecting: str = "") -> jinja2.Environment
         "collecting": collecting,
         "guard_source": GUARD_SOURCE,
         "guard_hash": hashlib.sha256(GUARD_SOURCE.encode()).hexdigest(),
+        "native_hash": native_hash(mapping),
         "up_target_side": target_side(mapping, Direction.UP, last_turn),
         "down_target_side": target_side(mapping, Direction.DOWN, last_turn),
     }

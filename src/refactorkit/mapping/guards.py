@@ -13,7 +13,7 @@ DOWN_ACCEPTABLE = ("dependants", "drift", "publications", "archive_readers")
 KEPT_TABLES = ("turns", "map", "past", "tombstones", "decisions", "triggers", "indexes")
 CARE_TABLES = ("holds", "purges")
 """Tables of the archive that Up and Down can do without: an older Up did not make them."""
-STAGE_TABLES = ("stage", "stage_captured", "free")
+STAGE_TABLES = ("stage", "stage_captured", "stage_natives", "free")
 PREPARED_TABLES = ("prepared", "prepared_captured")
 
 

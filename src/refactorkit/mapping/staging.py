@@ -138,7 +138,7 @@ def staging(mapping: Mapping) -> Staging:
     links |= {f"{name}_kept_{table.table}" for table in mapping.table}
     guards = up_guards(mapping)
     archived = tuple(t for t in guards.kept if t.removeprefix("archive.") not in links)
-    own = (prefix, f"{prefix}_captured")
+    own = (prefix, f"{prefix}_captured", f"{prefix}_natives")
     return Staging(
         tables=(*archived, *own),
         archived=archived,

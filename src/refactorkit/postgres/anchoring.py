@@ -14,8 +14,9 @@ import psycopg
 from refactorkit.errors import NOTHING_CHANGED, RefusedError
 from refactorkit.evidence.leaf import Column, Form, prefix, shown_key
 from refactorkit.evidence.manifest import ColumnEntry, Places, TreeEntry
+from refactorkit.evidence.root_worker import RootWorker
 from refactorkit.evidence.sections import Section, UnsaltedError, sections
-from refactorkit.evidence.tree import Frontier
+from refactorkit.evidence.tree import SECTION_LEAVES, Frontier
 from refactorkit.mapping.model import Mapping
 from refactorkit.migrations.model import Direction
 from refactorkit.postgres.canonical import form_of
@@ -25,6 +26,7 @@ from refactorkit.postgres.digests import rows
 from refactorkit.postgres.evidence_facts import Spread
 from refactorkit.postgres.evidence_tables import NATIVE_SALTS, SALTS, EvidenceTables
 from refactorkit.postgres.labels import split
+from refactorkit.postgres.overlay import Overlay
 from refactorkit.postgres.refactors import Turn
 from refactorkit.postgres.salts import NewSalts, are_none, make_row_salts, salted_anew
 from refactorkit.postgres.tree_queries import Role, tree_query
@@ -133,6 +135,7 @@ class Maker:
         places: of the tables.
         snapshot: the name of this evidence.
         report: is told what is being done.
+        overlays: rows that were written since, as they were, by the number of their tree.
     """
 
     connection: Connection
@@ -140,6 +143,7 @@ class Maker:
     places: Places
     snapshot: UUID
     report: Callable[[str], None]
+    overlays: Map[int, Overlay] = field(default_factory=dict)
 
     def make(self, planned: Sequence[Planned], aside: Callable[[Connection], T]) -> Made[T]:
         """Give salts to all rows, make the leaves, keep them, and return what the manifest says.
@@ -157,6 +161,7 @@ class Maker:
             ThreadPoolExecutor(max_workers=1) as pool,
             tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as leaves,
             tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as salts,
+            RootWorker() as worker,
         ):
             spool = _Spool(file=cast("IO[bytes]", leaves))
             new = NewSalts(file=cast("IO[bytes]", salts))
@@ -169,7 +174,7 @@ class Maker:
                     self.report(tree.form.table)
                     if tree.role != "source" and asked is None:
                         asked = pool.submit(aside, self.reader)
-                    entries[number] = self._tree(number, tree, new, spool)
+                    entries[number] = self._tree(number, tree, new, spool, worker)
                 self.report("leaves")
                 tables = EvidenceTables(name=self.places.name)
                 tables.keep(self.connection, self.snapshot, spool.read())
@@ -192,24 +197,36 @@ class Maker:
     def _store(self, tree: Planned, new: NewSalts) -> None:
         tables = EvidenceTables(name=self.places.name)
         if tree.role == "target":
-            new.store(self.connection, tables.identifier(NATIVE_SALTS), "target_id")
+            new.store(self.connection, tables.identifier(NATIVE_SALTS), "target_id", analyze=False)
         else:
-            new.store(self.connection, tables.identifier(SALTS), "source_id")
+            new.store(
+                self.connection,
+                tables.identifier(SALTS),
+                "source_id",
+                analyze=tree.role == "source",
+            )
 
-    def _tree(self, number: int, tree: Planned, new: NewSalts, spool: _Spool) -> TreeEntry:
+    def _tree(
+        self, number: int, tree: Planned, new: NewSalts, spool: _Spool, worker: RootWorker
+    ) -> TreeEntry:
         """Make one tree; rows of people who had no salt yet have one then."""
         form = tree.form
         before = prefix(snapshot=self.snapshot.bytes, number=number, form=form)
         found, size = Frontier(), 0
-        roots: list[bytes] = []
+        last: list[bytes] = []  # the one section that is not full
         keys: list[bytes] = []
         try:
             mend = None if tree.role == "other" else new.mending(form)
-            for section in sections(self._rows(tree), before, form, mend=mend):
+            found_rows = self._rows(tree)
+            if number in self.overlays:
+                found_rows = self.overlays[number].laid_over(found_rows)
+            for section in sections(found_rows, before, form, mend=mend):
                 size += section.size
-                roots.append(section.root)
+                if section.size == SECTION_LEAVES:
+                    worker.add(section.leaves)
+                else:
+                    last = [section.root]
                 keys.append(section.keys_digest)
-                found.append(roots[-1])
                 spool.add(form.table, section)
         except UnsaltedError as error:
             raise RefusedError(
@@ -218,6 +235,9 @@ class Maker:
                 state=NOTHING_CHANGED,
                 hint="This is a defect of refactorkit: please report it.",
             ) from None
+        roots = [*worker.roots(), *last]
+        for each in roots:
+            found.append(each)
         if tree.role != "other":
             self._store(tree, new)
         return TreeEntry(
@@ -242,7 +262,9 @@ def _column(column: Column) -> ColumnEntry:
 
 
 def with_spread(tree: TreeEntry, spread: Map[str, Spread]) -> TreeEntry:
-    """Return a tree's entry that says how the values of its columns are spread."""
+    """Return a tree's entry that says how its columns are spread, where that is known."""
+    if not spread:
+        return tree
     columns = [
         column.model_copy(
             update={

@@ -46,9 +46,14 @@ def pinned(
         connection.execute(f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, {mode}".encode())
         if snapshot is not None:
             connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)))
-        for name, value in _PINNED.items():
-            connection.execute("SELECT pg_catalog.set_config(%s, %s, true)", (name, value))
+        pin(connection)
         yield
+
+
+def pin(connection: Connection) -> None:
+    """Have, for the rest of a transaction, every setting that text depends on."""
+    for name, value in _PINNED.items():
+        connection.execute("SELECT pg_catalog.set_config(%s, %s, true)", (name, value))
 
 
 @contextlib.contextmanager

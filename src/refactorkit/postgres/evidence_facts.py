@@ -1,6 +1,7 @@
 """What a manifest says beside its trees: where, when, which turn, how many, how it ties in."""
 
 import contextlib
+from collections.abc import Callable
 from collections.abc import Mapping as Map
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -117,22 +118,35 @@ def turn_facts(connection: Connection, name: str, number: int) -> TurnFacts:
     )
 
 
-def ties(connection: Connection, mapping: Mapping, places: Places, turn: TurnFacts) -> list[Tie]:
-    """Return what the turn recorded of both tables, beside what is there now."""
+def ties(
+    connection: Connection, mapping: Mapping, places: Places, turn: TurnFacts
+) -> tuple[Callable[[], Tie], Callable[[], Tie]]:
+    """Return what asks, for source and target, what the turn recorded beside what is there now."""
     after = Direction(turn.run.direction)
-    queries = {
-        "source": (places.source, source_side(mapping, after)),
-        "target": (places.target, target_side(mapping, after, str(turn.run.turn))),
-    }
-    found = []
-    for side, (table, query) in queries.items():
-        row: Any = connection.execute(query.encode()).fetchone()
-        here, recorded = Side(rows=row[0], fingerprint=row[1]), turn.sides.get(side)
-        state: Literal["same", "changed since", "not recorded"] = "not recorded"
-        if recorded is not None:
-            state = "same" if here == recorded else "changed since"
-        found.append(Tie(table=table, recorded=recorded, found=here, state=state))
-    return found
+
+    def source() -> Tie:
+        found = side_of(connection, source_side(mapping, after))
+        return tie_of(places.source, turn.sides.get("source"), found)
+
+    def target() -> Tie:
+        found = side_of(connection, target_side(mapping, after, str(turn.run.turn)))
+        return tie_of(places.target, turn.sides.get("target"), found)
+
+    return source, target
+
+
+def side_of(connection: Connection, query: str) -> Side:
+    """Return the rows and the fingerprint that a query of them tells."""
+    row: Any = connection.execute(query.encode()).fetchone()
+    return Side(rows=row[0], fingerprint=row[1])
+
+
+def tie_of(table: str, recorded: Side | None, found: Side) -> Tie:
+    """Hold what is found against what was recorded."""
+    state: Literal["same", "changed since", "not recorded"] = "not recorded"
+    if recorded is not None:
+        state = "same" if found == recorded else "changed since"
+    return Tie(table=table, recorded=recorded, found=found, state=state)
 
 
 def counts(connection: Connection, places: Places, turn: TurnFacts) -> Counts:
@@ -150,21 +164,28 @@ def counts(connection: Connection, places: Places, turn: TurnFacts) -> Counts:
         )
     ).fetchone()
     sources, pairs, subjects, renumbered, targets = row
-    shown = pairs - subjects
-    counted = {
-        "sources": sources,
-        "pairs": pairs,
-        "subjects": subjects,
-        "natives shown": shown,
-        "renumbered": renumbered,
-        "targets": targets,
-        **{f"in the transaction: {name}": int(n) for name, n in turn.counts.items()},
-    }
+    return equation(
+        places,
+        {
+            "sources": sources,
+            "pairs": pairs,
+            "subjects": subjects,
+            "natives shown": pairs - subjects,
+            "renumbered": renumbered,
+            "targets": targets,
+            **{f"in the transaction: {name}": int(n) for name, n in turn.counts.items()},
+        },
+    )
+
+
+def equation(places: Places, counted: Map[str, int]) -> Counts:
+    """Say whether each row of the source has its pair."""
+    sources, pairs = counted["sources"], counted["pairs"]
     return Counts(
-        counted=counted,
+        counted=dict(counted),
         equation=(
             f"rows of {places.source} {sources} = pairs {pairs}"
-            f" = subjects {subjects} + natives shown {shown}"
+            f" = subjects {counted['subjects']} + natives shown {counted['natives shown']}"
         ),
         holds=sources == pairs,
     )

@@ -49,7 +49,8 @@ _CREATE: Final = """
         leaves bytea NOT NULL,
         PRIMARY KEY (snapshot, table_name, section)
     );
-    ALTER TABLE {leaves} ALTER COLUMN leaves SET STORAGE EXTERNAL;
+    ALTER TABLE {leaves} ALTER COLUMN keys SET STORAGE EXTERNAL,
+        ALTER COLUMN leaves SET STORAGE EXTERNAL;
     CREATE TABLE IF NOT EXISTS {evidence} (
         snapshot uuid PRIMARY KEY,
         turn integer NOT NULL,
@@ -57,6 +58,19 @@ _CREATE: Final = """
         digest text NOT NULL,
         envelope bytea NOT NULL
     );
+"""
+# Ours alone: this role's, or, once hardened, that of a role which has no other member and no login.
+_IS_OURS: Final = """
+    SELECT n.nspowner = r.oid OR (
+        NOT o.rolcanlogin AND NOT o.rolsuper AND pg_has_role(r.oid, o.oid, 'MEMBER')
+        AND (r.rolsuper OR NOT EXISTS (
+            SELECT FROM pg_roles AS x
+            WHERE x.oid NOT IN (o.oid, r.oid) AND NOT x.rolsuper
+                AND pg_has_role(x.oid, o.oid, 'MEMBER'))))
+    FROM pg_namespace AS n
+    JOIN pg_roles AS o ON o.oid = n.nspowner
+    CROSS JOIN pg_roles AS r
+    WHERE n.nspname = 'archive' AND r.rolname = current_user
 """
 _FOREIGN: Final = """
     SELECT format('%%s belongs to %%s, and not to %%s', c.oid::regclass, c.relowner::regrole,
@@ -146,12 +160,7 @@ class EvidenceTables:
         Raises:
             RefusedError: schema archive or one of the tables is not this role's alone.
         """
-        owner = fetch_value(
-            connection,
-            "SELECT n.nspowner = r.oid FROM pg_namespace AS n, pg_roles AS r"
-            " WHERE n.nspname = 'archive' AND r.rolname = current_user",
-        )
-        if not owner:
+        if not fetch_value(connection, _IS_OURS):
             raise _refused("schema archive does not belong to this role")
         connection.execute(
             sql.SQL(_CREATE).format(

@@ -136,6 +136,8 @@ class Runner:
             )
         )
         _log.info("step.done", seconds=round(seconds, 3), attempts=attempts, **facts)
+        if not self._rehearsal:
+            self._observer.done(step)
 
     def _in_transaction(self, step: Step, *, last: bool) -> int:
         """Run a file as one transaction, again after lock timeouts; return the attempts."""

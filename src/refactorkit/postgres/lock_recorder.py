@@ -90,16 +90,24 @@ class StatementRecord:
 class LockRecorder(Observer):
     """Records the statements of a run; of a file that is tried again, the last attempt counts."""
 
-    def __init__(self, connection: Connection, *, at_end: AtEnd = lambda _allow: None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        at_end: AtEnd = lambda _allow: None,
+        once_committed: Callable[[Step], None] = lambda _step: None,
+    ) -> None:
         """Prepare to record.
 
         Args:
             connection: the one that the run uses.
             at_end: is called when a file has done all its work, inside its transaction; what it
                 is given has to be called before each query.
+            once_committed: is called after the commit of each file; it must not raise.
         """
         self._connection = connection
         self._at_end = at_end
+        self._once_committed = once_committed
         self._finished: list[StatementRecord] = []
         self._current: list[StatementRecord] = []
         self._names: dict[int, str] = {}
@@ -156,6 +164,10 @@ class LockRecorder(Observer):
         if self._exclusive_since is not None:
             self._longest = max(self._longest, time.monotonic() - self._exclusive_since)
         self._exclusive_since = None
+
+    def done(self, step: Step) -> None:
+        """Let others look at what was committed."""
+        self._once_committed(step)
 
     def _keep(
         self,

@@ -40,3 +40,6 @@ class Observer:
 
     def ended(self, *, committed: bool) -> None:
         """Hear that the file's transaction has ended, or the file, where it has none."""
+
+    def done(self, step: Step) -> None:
+        """Hear that a file is done and committed, before the next one begins; must not raise."""

@@ -99,8 +99,11 @@ class NewSalts:
 
         return mend
 
-    def store(self, connection: Connection, table: sql.Identifier, column: str) -> None:
-        """Store all of them, and forget them."""
+    def store(
+        self, connection: Connection, table: sql.Identifier, column: str, *, analyze: bool
+    ) -> None:
+        """Store all of them, forget them, and take statistics where they are asked for or new."""
+        analyze = analyze or self.file.tell() > 0
         if self.file.tell():
             self.file.seek(0)
             statement = sql.SQL("COPY {} ({}, salt) FROM STDIN (FORMAT BINARY)").format(
@@ -113,7 +116,8 @@ class NewSalts:
                 copy.write(COPY_TRAILER)
         self.file.seek(0)
         self.file.truncate()
-        connection.execute(sql.SQL("ANALYZE {}").format(table))
+        if analyze:
+            connection.execute(sql.SQL("ANALYZE {}").format(table))
 
 
 def make_row_salts(connection: Connection, places: Places, form: Form) -> int:

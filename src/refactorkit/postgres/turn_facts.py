@@ -19,6 +19,12 @@ _OTHERS: Final = """
     FROM pg_catalog.pg_locks AS l
     WHERE l.locktype = 'transactionid' AND l.granted AND l.pid IS DISTINCT FROM %s
 """
+# xmin has 32 bits; it is at most 2^31 away from the moment's id.
+_OLD: Final = sql.SQL(
+    "NOT t.xmin::text::bigint = ANY (%(others)s::bigint[])"
+    " AND (t.xmin::text::bigint - %(next)s::bigint %% 4294967296 + 2147483648 + 4294967296)"
+    "  %% 4294967296 < 2147483648"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,13 +160,27 @@ def untouched_since(
         key: its key column.
         ids: keys as text.
     """
-    # xmin has 32 bits; it is at most 2^31 away from the moment's id.
     query = sql.SQL(
-        "SELECT t.{key}::text FROM {table} AS t"
-        " WHERE t.{key}::text = ANY (%(ids)s)"
-        " AND NOT t.xmin::text::bigint = ANY (%(others)s::bigint[])"
-        " AND (t.xmin::text::bigint - %(next)s::bigint %% 4294967296 + 2147483648 + 4294967296)"
-        "  %% 4294967296 < 2147483648"
-    ).format(key=sql.Identifier(key), table=sql.Identifier(*table))
+        "SELECT t.{key}::text FROM {table} AS t WHERE t.{key}::text = ANY (%(ids)s) AND {old}"
+    ).format(key=sql.Identifier(key), table=sql.Identifier(*table), old=_OLD)
     parameters = {"ids": ids, "others": list(since.others), "next": since.next_id}
     return tuple(str(row[0]) for row in connection.execute(query, parameters).fetchall())
+
+
+def written_since(
+    connection: Connection, since: Moment, table: tuple[str, str], key: str, *, most: int
+) -> list[int]:
+    """Return the keys of the rows that were written after that moment, ``most`` of them at most.
+
+    Args:
+        connection: in any state.
+        since: of ``moment``.
+        table: schema and name, where it lies now.
+        key: its key column, an integer.
+        most: how many are of use.
+    """
+    query = sql.SQL(
+        "SELECT t.{key} FROM {table} AS t WHERE NOT ({old}) ORDER BY 1 LIMIT %(most)s"
+    ).format(key=sql.Identifier(key), table=sql.Identifier(*table), old=_OLD)
+    parameters = {"others": list(since.others), "next": since.next_id, "most": most}
+    return [row[0] for row in connection.execute(query, parameters).fetchall()]

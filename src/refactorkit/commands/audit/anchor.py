@@ -21,9 +21,11 @@ from refactorkit.errors import (
 from refactorkit.evidence.envelope import BadEnvelopeError, Envelope
 from refactorkit.evidence.keys import SigningKey
 from refactorkit.evidence.manifest import (
+    AFTERWARDS,
     FORMAT,
     LIMITATIONS,
     PROMISE,
+    WITHIN,
     Authority,
     Counts,
     Made,
@@ -39,9 +41,10 @@ from refactorkit.postgres.connection import Connection, connected, refuse_read_o
 from refactorkit.postgres.definitions import definitions, sequences
 from refactorkit.postgres.digests import pinned, shared_snapshot
 from refactorkit.postgres.dsn import Dsn
-from refactorkit.postgres.evidence_facts import Spread
+from refactorkit.postgres.evidence_facts import Spread, TurnFacts
 from refactorkit.postgres.evidence_tables import EvidenceTables
 from refactorkit.postgres.locks import session_lock
+from refactorkit.postgres.overlay import Looking, Seen, Witnessed
 from refactorkit.postgres.refactors import last_turns
 
 _LOCK_WAIT_SECONDS = 10.0
@@ -56,7 +59,8 @@ class AnchorRequest:
     Attributes:
         dsn: the database.
         key: where the signing key is.
-        out: the file to make; None: one in the working folder, named after the turn.
+        out: the file to make; None: one that is named after the turn.
+        folder: where that one goes; None: the working folder.
         refactor: its name; None where the database has run one alone.
         ticket: that the change was asked for in; may be empty.
         requester: who asked for it.
@@ -68,6 +72,7 @@ class AnchorRequest:
     dsn: Dsn
     key: KeySource
     out: Path | None = None
+    folder: Path | None = None
     refactor: str | None = None
     ticket: str | None = None
     requester: str | None = None
@@ -123,29 +128,60 @@ def anchor(
         FailedError: the server refused or was lost.
     """
     key = request.key.load()
-    doing = f"Making evidence of {request.dsn.describe()}"
     with (
         connected(request.dsn) as connection,
         session_lock(connection, wait_seconds=_LOCK_WAIT_SECONDS),
         connected(request.dsn) as reader,
     ):
         refuse_read_only(connection, request.dsn)
-        written: Path | None = None
-        try:
-            with (
-                server_errors.explained(doing=doing, state=NOTHING_CHANGED),
-                pinned(connection, read_only=False),
-                pinned(reader, read_only=True, snapshot=shared_snapshot(connection)),
-            ):
-                manifest = _manifest(connection, reader, request, report)
-                envelope = Envelope(payload=manifest.to_bytes()).signed_by(key)
-                _keep(connection, manifest, envelope)
-                file = request.out or _default_file(manifest)
-                write_new(file, envelope.to_bytes())
-                written = file
-        except RefactorkitError as error:
-            _withdraw(written, error)
-            raise
+        return make_evidence(connection, reader, request, key, report=report)
+
+
+def make_evidence(
+    connection: Connection,
+    reader: Connection,
+    request: AnchorRequest,
+    key: SigningKey,
+    *,
+    witnessed: Witnessed | None = None,
+    report: Callable[[str], None] = lambda _name: None,
+) -> AnchorResult:
+    """Make evidence while nobody else can run a migration; as ``anchor``, on its connections.
+
+    Args:
+        connection: in no transaction, able to write; its snapshot is taken at once.
+        reader: another one, in no transaction.
+        request: of what; the key is not looked at.
+        key: that signs.
+        witnessed: what was seen while the turn held its locks; None where nobody stood by.
+        report: is told what is being done.
+
+    Raises:
+        RefactorkitError: as ``anchor``.
+    """
+    doing = f"Making evidence of {request.dsn.describe()}"
+    written: Path | None = None
+    try:
+        with (
+            server_errors.explained(doing=doing, state=NOTHING_CHANGED),
+            pinned(connection, read_only=False),
+            pinned(reader, read_only=True, snapshot=shared_snapshot(connection)),
+        ):
+            manifest = _manifest(connection, reader, request, report, witnessed)
+            envelope = Envelope(payload=manifest.to_bytes()).signed_by(key)
+            _keep(connection, manifest, envelope)
+            file = request.out or (request.folder or Path()) / _default_file(manifest)
+            write_new(file, envelope.to_bytes())
+            written = file
+    except OSError as error:  # leaves wait in a file, and roots are reckoned by a process
+        raise FailedError(
+            f"{doing} failed: {error.strerror or 'the process that reckons roots is gone'}.",
+            state=NOTHING_CHANGED,
+            hint="Look at the room for temporary files, and at the memory, of this system.",
+        ) from error
+    except RefactorkitError as error:
+        _withdraw(written, error)
+        raise
     _log.info("audit.anchored", digest=envelope.digest, trees=len(manifest.trees))
     return AnchorResult(file=file, digest=envelope.digest, key_id=_id(key), manifest=manifest)
 
@@ -165,6 +201,7 @@ def _manifest(
     reader: Connection,
     request: AnchorRequest,
     report: Callable[[str], None],
+    witnessed: Witnessed | None,
 ) -> Manifest:
     authority = _authority(request, connection.info.user)
     turns = last_turns(connection)
@@ -179,30 +216,42 @@ def _manifest(
     )
     snapshot = uuid4()
     facts = evidence_facts.turn_facts(connection, mapping.name, turn.number)
-    made = Made(
-        at=evidence_facts.now(connection),
-        after_the_fact=True,
-        wal_lsn=evidence_facts.wal_position(connection),
-    )
+    at, wal_lsn = evidence_facts.now(connection), evidence_facts.wal_position(connection)
+    planned = plan_trees(connection, mapping, places, scope)
+    seen: dict[int, Seen] = {}
+    if witnessed is not None:
+        _refuse_another_turn(witnessed, facts)
+        look = Looking(
+            now=connection, witnessed=witnessed, mapping=mapping, places=places, turn=facts
+        )
+        if turn.direction is Direction.DOWN:  # after Up the application cannot write to it
+            seen[0] = look.at_source(planned[0].form)
+        seen[1] = look.at_target(planned[1].form)
+    overlays = {n: each.overlay for n, each in seen.items() if each.overlay is not None}
     maker = Maker(
         connection=connection,
         reader=reader,
         places=places,
         snapshot=snapshot,
         report=report,
+        overlays=overlays,
     )
-    planned = plan_trees(connection, mapping, places, scope)
 
     def count(aside: Connection) -> _Counted:
         return _Counted(
-            ties=evidence_facts.ties(aside, mapping, places, facts),
+            ties=[
+                seen[number].tie if number in seen else tie()
+                for number, tie in enumerate(evidence_facts.ties(aside, mapping, places, facts))
+            ],
             counts=evidence_facts.counts(aside, places, facts),
             without_image=_without_image(aside, mapping, turn.direction)
             if request.profile
             else None,
             spreads=tuple(
-                evidence_facts.spread(aside, tree.form, distinct=request.profile)
-                for tree in planned[:2]
+                {}
+                if number in overlays  # another snapshot's rows are among them
+                else evidence_facts.spread(aside, tree.form, distinct=request.profile)
+                for number, tree in enumerate(planned[:2])
             ),
         )
 
@@ -213,24 +262,42 @@ def _manifest(
         *done.trees[2:],
     ]
     labels = [tree.table for tree in trees]
+    is_within = witnessed is not None and all(tie.state == "same" for tie in counted.ties)
     return Manifest(
         format=FORMAT,
         snapshot=snapshot.hex,
         promise=PROMISE,
-        made=made,
+        made=Made(at=at, after_the_fact=not is_within, wal_lsn=wal_lsn),
         identity=evidence_facts.identity(connection, tool=f"refactorkit {__version__}"),
         authority=authority,
         run=facts.run,
         places=places,
-        counts=counted.counts,
+        counts=evidence_facts.equation(
+            places,
+            counted.counts.counted | {"sources": trees[0].rows, "targets": trees[1].rows},
+        ),
         values_without_image=counted.without_image,
         ties=counted.ties,
         trees=trees,
         catalog=definitions(connection, labels, scope=scope),
         sequences=sequences(connection, labels),
         previous=_previous(connection, tables),
-        limitations=list(LIMITATIONS),
+        limitations=[WITHIN if is_within else AFTERWARDS, *LIMITATIONS],
     )
+
+
+def _refuse_another_turn(witnessed: Witnessed, facts: TurnFacts) -> None:
+    """Stop where the log's last turn is not the one that was watched.
+
+    Raises:
+        RefusedError: somebody else has run one since.
+    """
+    if witnessed.transaction_id not in (None, facts.run.transaction_id):
+        raise RefusedError(
+            "Another Up or Down has run since the one that evidence was to be of.",
+            state=NOTHING_CHANGED,
+            hint="Look at refactorkit status.",
+        )
 
 
 def _without_image(connection: Connection, mapping: Mapping, after: Direction) -> dict[str, int]:
@@ -255,18 +322,27 @@ def _previous(connection: Connection, tables: EvidenceTables) -> str | None:
 
 def _authority(request: AnchorRequest, user: str) -> Authority:
     operator = request.operator or user
-    if request.approver == operator:
-        raise UsageError(
-            "The approver is the operator: nobody approves their own change.",
-            state=NOTHING_CHANGED,
-            hint="Name who allowed it, or leave --approver out.",
-        )
+    refuse_own_approval(request.approver, operator)
     return Authority(
         ticket=request.ticket,
         requester=request.requester,
         approver=request.approver,
         operator=operator,
     )
+
+
+def refuse_own_approval(approver: str | None, operator: str | None) -> None:
+    """Stop where somebody approves their own change.
+
+    Raises:
+        UsageError: approver and operator are the same.
+    """
+    if approver is not None and approver == operator:
+        raise UsageError(
+            "The approver is the operator: nobody approves their own change.",
+            state=NOTHING_CHANGED,
+            hint="Name who allowed it, or leave --approver out.",
+        )
 
 
 def _keep(connection: Connection, manifest: Manifest, envelope: Envelope) -> None:

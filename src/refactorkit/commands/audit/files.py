@@ -31,6 +31,12 @@ class KeySource:
     path: Path | None
     environ: Mapping[str, str] = field(repr=False)
 
+    @property
+    def is_given(self) -> bool:
+        """Whether anybody said where it is."""
+        names = (KEY_VARIABLE, KEY_FILE_VARIABLE)
+        return self.path is not None or any(self.environ.get(name) for name in names)
+
     def load(self) -> SigningKey:
         """Read the key.
 

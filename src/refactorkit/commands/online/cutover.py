@@ -1,5 +1,6 @@
 """The phases of an online cutover, in order, each of which can be repeated."""
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -17,9 +18,10 @@ from refactorkit.commands.online.model import (
     Progress,
 )
 from refactorkit.commands.online.session import Session, session
+from refactorkit.commands.operation.evidence import EvidenceMaker
 from refactorkit.commands.verify import VerifyRequest, VerifyResult, verify
 from refactorkit.errors import FailedError, RefusedError
-from refactorkit.postgres.connection import fetch_value, set_for_session
+from refactorkit.postgres.connection import fetch_value, same_server, set_for_session
 from refactorkit.postgres.execution import Runner
 from refactorkit.postgres.observation import Observer
 from refactorkit.postgres.progress import StepResult
@@ -57,17 +59,26 @@ def cutover(
         RefusedError: a guard said no.
         FailedError: the operator did not confirm, or the server was lost.
     """
-    with session(request) as opened:
+    evidence = EvidenceMaker(request.evidence, request.chain.dsn)
+    with session(request) as opened, contextlib.closing(evidence):
         before = opened.version
         step, locked_ms, subjects = None, None, 0
         if not opened.is_switched:
+            evidence.stand_by(same_server(request.chain.dsn, opened.connection))
             _stage(opened, report)
             if confirm is not None:
                 _ask(opened, report, confirm)
             subjects = must_be_staged(opened).subjects
-            step, locked_ms = _switch(opened, report)
+            step, locked_ms = _switch(opened, report, evidence.look_shortly_before)
         after = opened.version if step is None else opened.mapping.version
         _finish(opened, report)
+        if request.evidence is not None:
+            report(Progress(phase=Phase.EVIDENCE))
+        # Once foreign keys are validated: their definitions are part of it.
+        if step is None:
+            evidence.make_up_for(opened.mapping.name)
+        else:
+            evidence.make_of(opened.mapping.name)
     return OnlineResult(
         before=before,
         after=after,
@@ -75,6 +86,7 @@ def cutover(
         locked_ms=locked_ms,
         subjects=subjects,
         verification=_verify(request, report) if check else None,
+        evidence=evidence.outcomes,
     )
 
 
@@ -186,8 +198,12 @@ def _ask(opened: Session, report: Report, confirm: Confirm) -> None:
     catch_up(opened, report)
 
 
-def _switch(opened: Session, report: Report) -> tuple[StepResult, float]:
+def _switch(
+    opened: Session, report: Report, look: Callable[[], None] = lambda: None
+) -> tuple[StepResult, float]:
     """Run the migration, each time with next to nothing left to do, until it gets its locks.
+
+    Right before each attempt ``look`` is called.
 
     An attempt waits for them no longer than was asked; between two, the application works on, and
     what it wrote is caught up with.
@@ -206,6 +222,7 @@ def _switch(opened: Session, report: Report) -> tuple[StepResult, float]:
                 hint="Stage it to the end first.",
             )
         report(Progress(phase=Phase.SWITCH))
+        look()
 
     commit = _Commit()
     runner = Runner(

@@ -5,8 +5,10 @@ from enum import StrEnum
 from typing import Final
 
 from refactorkit.commands.chain import DEFAULT_LOCK_WAIT_SECONDS, Chain
+from refactorkit.commands.operation.evidence import EvidenceOutcome, EvidenceRequest
 from refactorkit.commands.verdict import Verdict
 from refactorkit.commands.verify import VerifyResult
+from refactorkit.errors import RefusedError
 from refactorkit.postgres.lock_waits import LockLimits
 from refactorkit.postgres.progress import StepResult
 
@@ -24,6 +26,7 @@ class Phase(StrEnum):
     INDEX = "build indexes"
     CATCH_UP = "catch up"
     COMPARE = "compare"
+    EVIDENCE = "evidence"
     READY = "ready to switch"
     SWITCH = "switch"
     VALIDATE = "validate foreign keys"
@@ -62,6 +65,7 @@ class OnlineRequest:
         retries: how often.
         lock_wait_seconds: how long to wait for another runner to end.
         pacing: how hard the server may be worked.
+        evidence: whether to make evidence, and in whose name; None: nobody needs to hear of it.
     """
 
     chain: Chain
@@ -70,6 +74,7 @@ class OnlineRequest:
     retries: int = DEFAULT_RETRIES
     lock_wait_seconds: float = DEFAULT_LOCK_WAIT_SECONDS
     pacing: Pacing = field(default_factory=Pacing)
+    evidence: EvidenceRequest | None = None
 
     @property
     def locks(self) -> LockLimits:
@@ -129,6 +134,7 @@ class OnlineResult:
             connection broke in that moment.
         subjects: rows that the old version could see before the switch.
         verification: of every row and column; None where it was not asked for.
+        evidence: what became of the evidence.
     """
 
     before: int
@@ -137,13 +143,22 @@ class OnlineResult:
     locked_ms: float | None
     subjects: int
     verification: VerifyResult | None
+    evidence: tuple[EvidenceOutcome, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
-        """What could not be checked is never a pass."""
-        return self.verification.verdict if self.verification else Verdict.INCOMPLETE
+        """What could not be checked is never a pass; nor is evidence that was asked for in vain."""
+        found = self.verification.verdict if self.verification else Verdict.INCOMPLETE
+        return Verdict.INCOMPLETE if found is Verdict.PASS and self.lacks_evidence else found
+
+    @property
+    def lacks_evidence(self) -> bool:
+        """Whether evidence was asked for, and is not what it should be."""
+        return any(each.asked and each.verdict is not Verdict.PASS for each in self.evidence)
 
     @property
     def exit_code(self) -> int:
         """0 where every check was made and passed, else 3; 0 also where none was asked for."""
+        if self.lacks_evidence:
+            return RefusedError.exit_code
         return self.verification.exit_code if self.verification else 0

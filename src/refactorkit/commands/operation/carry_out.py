@@ -9,6 +9,7 @@ from typing import Final
 from refactorkit.commands import chain as chains
 from refactorkit.commands.chain import RunResult, Session, reading
 from refactorkit.commands.operation.checked import Checked, check, conclude_without_edits
+from refactorkit.commands.operation.evidence import EvidenceMaker
 from refactorkit.commands.operation.path import Path
 from refactorkit.commands.operation.result import RefactorReport, report_of
 from refactorkit.commands.verdict import Verdict
@@ -32,7 +33,7 @@ class Carried:
         refactors: what became of the rows; empty where the archive could not be asked.
         statements: what was run, with locks and times.
         longest_exclusive_ms: how long others were shut out of a table, at the most.
-        seconds: from the first statement to the last commit.
+        seconds: from the first statement to the last commit, without what evidence took.
         checked: what verify says.
     """
 
@@ -44,8 +45,10 @@ class Carried:
     checked: Checked
 
 
-def carry_out(session: Session, path: Path) -> Carried:
+def carry_out(session: Session, path: Path, evidence: EvidenceMaker) -> Carried:
     """Run the files, each in its transaction, then look at what they made.
+
+    After each refactor evidence is made of it, before the next file can change what it left.
 
     Once the last file is committed nothing here raises: what cannot be told or verified then is a
     verdict, so that the operator hears that the version has changed.
@@ -56,13 +59,17 @@ def carry_out(session: Session, path: Path) -> Carried:
     dsn = same_server(session.chain.dsn, session.connection)
     pid = session.connection.info.backend_pid
     since: list[Moment] = []
-    started = time.monotonic()
-    with connected(dsn) as watcher:
-        recorder = LockRecorder(
-            session.connection, at_end=lambda _allow: since.append(moment(watcher, pid))
-        )
+    with connected(dsn) as watcher, contextlib.closing(evidence):
+        evidence.stand_by(dsn)
+
+        def look(_allow: Callable[[], None]) -> None:
+            since.append(moment(watcher, pid))
+            evidence.look(since[-1], session.connection)
+
+        recorder = LockRecorder(session.connection, at_end=look, once_committed=evidence.make)
+        started = time.monotonic()
         run = chains.execute(session, path.steps, observer=recorder)
-    seconds = time.monotonic() - started
+        seconds = time.monotonic() - started - evidence.seconds
     refactors: tuple[RefactorReport, ...] = ()
     checked = Checked(verdict=Verdict.INCOMPLETE, result=None, problem=_INTERRUPTED)
     with contextlib.suppress(KeyboardInterrupt):  # what is committed has to be told in any case
@@ -130,8 +137,12 @@ def rehearse(session: Session, path: Path) -> Carried:
     )
 
 
-def look_again(session: Session, path: Path) -> tuple[tuple[RefactorReport, ...], Checked]:
+def look_again(
+    session: Session, path: Path, evidence: EvidenceMaker
+) -> tuple[tuple[RefactorReport, ...], Checked]:
     """Report and verify a database that an earlier run has brought there already.
+
+    Evidence that the earlier run has not come to is made, and says that it was afterwards.
 
     Raises:
         RefactorkitError: the archive cannot be read, or knows nothing of the refactor.
@@ -146,6 +157,9 @@ def look_again(session: Session, path: Path) -> tuple[tuple[RefactorReport, ...]
             state=f"Nothing was changed: version {session.found.history.current}.",
             hint="Is this the database that you mean? Did another tool's file run here?",
         )
+    with contextlib.closing(evidence):
+        for each in facts:
+            evidence.make_up_for(each.turn.name)
     reports = tuple(report_of(each, ()) for each in facts)
     return reports, check(dsn, since=None)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from refactorkit.commands.operation.checked import Checked
+from refactorkit.commands.operation.evidence import EvidenceOutcome
 from refactorkit.commands.operation.model import Deletion, Forecast
 from refactorkit.commands.operation.planned import PlanComparison
 from refactorkit.commands.verdict import Verdict
@@ -63,6 +64,7 @@ class OperationResult:
         statements: what was run, with its locks and its time.
         comparison: of the locks with a plan that was made before; None without one.
         checked: what verify said at the end.
+        evidence: what became of the evidence.
     """
 
     operation: str
@@ -79,13 +81,21 @@ class OperationResult:
     statements: tuple[StatementRecord, ...] = field(default=(), repr=False)
     comparison: PlanComparison | None = None
     checked: Checked
+    evidence: tuple[EvidenceOutcome, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
-        """PASS where it is done, verified, and the counts add up."""
+        """PASS where it is done and verified, counts add up, and evidence asked for is there."""
         if not all(holds for each in self.refactors for _, holds in each.equations):
             return Verdict.FAIL
+        if self.checked.verdict is Verdict.PASS and self.lacks_evidence:
+            return Verdict.INCOMPLETE
         return self.checked.verdict
+
+    @property
+    def lacks_evidence(self) -> bool:
+        """Whether evidence was asked for, and is not what it should be."""
+        return any(each.asked and each.verdict is not Verdict.PASS for each in self.evidence)
 
     @property
     def exit_code(self) -> int:
