@@ -15,6 +15,7 @@ from refactorkit.cli.confirmation import (
     expectation,
 )
 from refactorkit.cli.context import settings
+from refactorkit.cli.former import drop_former_version
 from refactorkit.cli.migrate import (
     LockTimeout,
     LockWait,
@@ -34,6 +35,7 @@ from refactorkit.commands.operation.foresight import preflight_gate
 from refactorkit.postgres.lock_waits import DEFAULT_RETRIES
 
 _ONLINE: Final = "While the application runs"
+_FORMER: Final = "Version 10's application after the switch"
 
 
 def register(app: typer.Typer) -> None:
@@ -109,6 +111,23 @@ def cutover(
             help="Pause after a batch, as a multiple of the time that it took.",
         ),
     ] = Pacing().rest,
+    keep_v10: Annotated[
+        bool,
+        typer.Option(
+            "--keep-v10",
+            rich_help_panel=_FORMER,
+            help="Make schema v10 with the switch: through search_path v10,public the application "
+            "of version 10 reads and writes on.",
+        ),
+    ] = False,
+    drop_v10: Annotated[
+        bool,
+        typer.Option(
+            "--drop-v10",
+            rich_help_panel=_FORMER,
+            help="Take schema v10 away; nothing else is done.",
+        ),
+    ] = False,
     max_lock_ms: MaxLockMs = None,
     lock_wait: LockWait = DEFAULT_LOCK_WAIT_SECONDS,
     lock_timeout_ms: LockTimeout = None,
@@ -118,6 +137,17 @@ def cutover(
     """Take the database to the newest refactor: ask, run, verify, report."""
     options = settings(ctx)
     accepted = names(accept or [])
+    if drop_v10:
+        drop_former_version(
+            options,
+            {
+                "--keep-v10": keep_v10,
+                "--online": online or stage_only or pause_before_switch or abort or status,
+                "--to": to is not None,
+                "--plan": plan is not None,
+            },
+            make_limits(lock_wait, lock_timeout_ms, retries, terminate_after=None),
+        )
     if online or stage_only or pause_before_switch or abort or status:
         wanted = {
             Action.STAGE: stage_only, Action.ABORT: abort, Action.STATUS: status,
@@ -141,6 +171,7 @@ def cutover(
                 retries=retries,
                 lock_wait_seconds=lock_wait,
                 pacing=Pacing(rest=rest),
+                keep_former=keep_v10,
             ),
             action=next((action for action, given in wanted.items() if given), Action.CUTOVER),
             expect=expectation(expect_database, expect_environment),
@@ -156,6 +187,7 @@ def cutover(
             confirm=confirm_by(yes=yes, operation="cutover"),
             gates=(preflight_gate(accepted),) if preflight else (),
             plan=plan,
+            keep_former=keep_v10,
             limits=make_limits(
                 lock_wait,
                 lock_timeout_ms,

@@ -11,7 +11,7 @@ from refactorkit.migrations.model import Direction
 DOWN_ACCEPTABLE = ("dependants", "drift", "publications", "archive_readers")
 
 KEPT_TABLES = ("turns", "map", "past", "tombstones", "decisions", "triggers", "indexes")
-CARE_TABLES = ("holds", "purges")
+CARE_TABLES = ("holds", "purges", "former_writes")
 """Tables of the archive that Up and Down can do without: an older Up did not make them."""
 STAGE_TABLES = ("stage", "stage_captured", "free")
 

@@ -62,6 +62,7 @@ class OnlineRequest:
         retries: how often.
         lock_wait_seconds: how long to wait for another runner to end.
         pacing: how hard the server may be worked.
+        keep_former: let the former version's application go on after the switch.
     """
 
     chain: Chain
@@ -70,6 +71,7 @@ class OnlineRequest:
     retries: int = DEFAULT_RETRIES
     lock_wait_seconds: float = DEFAULT_LOCK_WAIT_SECONDS
     pacing: Pacing = field(default_factory=Pacing)
+    keep_former: bool = False
 
     @property
     def locks(self) -> LockLimits:
