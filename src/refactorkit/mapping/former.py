@@ -110,7 +110,7 @@ class _Columns(Expressions):
 
     def image(self, column: Column, name: str, alias: str) -> str:
         """Return what stands for a raw value in the living row: what Up made of it, or gave back."""
-        made = codecs.forward(self.mapping, column, name, alias)
+        made = codecs.inlined(self.mapping, column, name, alias)
         if not self._was_again():
             return made
         n, target, source = self.mapping.name, self.mapping.target, self.mapping.source
@@ -136,13 +136,27 @@ class _Columns(Expressions):
         raw = f"s.{q(name)}"
         for column in self.carried:
             if column.source == name:
-                return f"CASE WHEN {self.edited(column)} THEN {self.home(column, 't')} ELSE {raw} END"
+                return f"CASE WHEN {self.edited(column)} THEN {self.seen(column)} ELSE {raw} END"
         if name == mapping.source.touched:
             for target, copied in self.copied.items():
                 if copied == name and self.carried:
                     any_of = " OR ".join(self.edited(column) for column in self.carried)
                     return f"CASE WHEN {any_of} THEN t.{q(target)} ELSE {raw} END"
         return raw
+
+    def seen(self, column: Column) -> str:
+        """Return the inverse of an edited value, as ``home`` does; a native without a name has one.
+
+        A view's functions are called by whoever asks, who may call none of the archive's.
+        """
+        native = self.mapping.native
+        value = codecs.inlined_back(self.mapping, column, "t")
+        if column.source == native.named and native.named_by is not None:
+            return (
+                f"CASE WHEN m.kind = 'native' THEN coalesce(nullif({value}, ''),"
+                f" t.{q(native.named_by)}) ELSE {value} END"
+            )
+        return value
 
     def images(self) -> list[tuple[str, str, str]]:
         """Return each target column, the source column it is made of, and its value from ``new``."""
