@@ -9,11 +9,10 @@ import psycopg
 import pytest
 
 from refactorkit.commands.verdict import Verdict
-from tests.support.clinic import open_clinic, work_as_version_11
 from tests.support.cli import run
+from tests.support.clinic import open_clinic, work_as_version_11
 from tests.support.dump import pg_dump
 from tests.support.former import application, seen, switch
-from tests.support.queries import scalar
 from tests.support.refactor import turn
 
 MakeDatabase = Callable[[int], str]

@@ -17,7 +17,9 @@ from tests.support.dump import pg_dump
 from tests.support.mappings import MAPPINGS, prepare, turn
 
 # What a default made just now: times of this century's later part, and random ids of this test.
-MADE = re.compile(r"\b20[2-9]\d-\d\d-\d\d \d\d:\d\d:\d\d\.\d+\+00|\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+MADE = re.compile(
+    r"\b20[2-9]\d-\d\d-\d\d \d\d:\d\d:\d\d\.\d+\+00|\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+)
 MakeDatabase = Callable[[int], str]
 Connect = Callable[..., psycopg.Connection]
 

@@ -46,7 +46,9 @@ def test_rows_can_be_locked_copied_and_returned(clinic: str) -> None:
                 other.execute("UPDATE assessments SET fbs = 1 WHERE patient_id = 60")
         with one.cursor().copy("COPY patients (name, user_id) FROM STDIN") as copy:
             copy.write("By Copy\t60\nAnother\t61\n")
-        rows = one.execute("SELECT name, user_id FROM patients WHERE id > 1501 ORDER BY 1").fetchall()
+        rows = one.execute(
+            "SELECT name, user_id FROM patients WHERE id > 1501 ORDER BY 1"
+        ).fetchall()
         assert rows == [("Another", 61), ("By Copy", 60)]
         changed = one.execute(
             "UPDATE patients SET name = 'Yet ' || name WHERE id > 1501 RETURNING name, age"
@@ -85,9 +87,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("statement", REFUSED)
-def test_what_does_not_work_says_so_and_changes_nothing(
-    clinic_once: str, statement: str
-) -> None:
+def test_what_does_not_work_says_so_and_changes_nothing(clinic_once: str, statement: str) -> None:
     with application(clinic_once) as ten:
         before = seen(ten)
         with pytest.raises(psycopg.Error) as caught:
@@ -137,14 +137,19 @@ def test_nobody_reads_or_writes_more_than_in_version_10(make_database: MakeDatab
                 query, arguments = "has_column_privilege(%s, %s, %s, %s)", [
                     who, f"v10.{table}", column, right,
                 ]  # fmt: skip
-            assert admin.execute(f"SELECT {query}".encode(), arguments).fetchone() == (allowed,), what
+            assert admin.execute(f"SELECT {query}".encode(), arguments).fetchone() == (allowed,), (
+                what
+            )
         assert scalar(admin, "SELECT has_schema_privilege(%s, 'v10', 'CREATE')", name) is False
-        assert scalar(
-            admin,
-            "SELECT count(*) FROM pg_proc AS p WHERE pronamespace = 'v10'::regnamespace"
-            " AND (NOT prosecdef OR has_function_privilege(%s, p.oid, 'EXECUTE'))",
-            outsider,
-        ) == 0
+        assert (
+            scalar(
+                admin,
+                "SELECT count(*) FROM pg_proc AS p WHERE pronamespace = 'v10'::regnamespace"
+                " AND (NOT prosecdef OR has_function_privilege(%s, p.oid, 'EXECUTE'))",
+                outsider,
+            )
+            == 0
+        )
         with application(with_user(url, name)) as ten:
             ten.execute("UPDATE patients SET name = 'Mine' WHERE id = 60")
             ten.execute("UPDATE assessments SET patient_id = 1501 WHERE patient_id = 60")
@@ -215,7 +220,9 @@ def test_a_new_patient_is_as_up_would_make_one_and_a_new_user_a_native(clinic: s
         assert ten.execute(
             "INSERT INTO users (email, password_hash) VALUES ('c@x', 'h') RETURNING role"
         ).fetchone() == ("clinician",)
-        flags = "SELECT is_admin, consent_analytics, consent_updated_at FROM public.users WHERE id = %s"
+        flags = (
+            "SELECT is_admin, consent_analytics, consent_updated_at FROM public.users WHERE id = %s"
+        )
         assert eleven.execute(flags.encode(), made[:1]).fetchone() == (True, False, None)
         new = eleven.execute(
             "INSERT INTO public.users (email, password_hash) VALUES ('m@x', 'h') RETURNING id"

@@ -1,4 +1,4 @@
-"""Nobody fails: version 10's application works through the online switch, prepared statements and all."""
+"""Nobody fails: version 10 works through the online switch, prepared statements and all."""
 
 import threading
 import time
@@ -92,9 +92,7 @@ def test_no_transaction_of_version_10_fails_over_an_online_cutover(
     url = make_database(10)
     open_clinic(url)
     stop = threading.Event()
-    clients = [
-        Client(number=n, url=url, prepare=n != 0, stop=stop) for n in range(CLIENTS)
-    ]
+    clients = [Client(number=n, url=url, prepare=n != 0, stop=stop) for n in range(CLIENTS)]
     threads = [threading.Thread(target=client.work) for client in clients]
     at_switch: list[int] = []
 

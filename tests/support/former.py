@@ -1,4 +1,4 @@
-"""Version 10's application beside version 11: the database that it sees, and the same without a switch."""
+"""Version 10's application beside version 11, and the rows that it sees."""
 
 import psycopg
 

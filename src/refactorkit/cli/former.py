@@ -13,9 +13,7 @@ from refactorkit.commands.former import DropFormerRequest, DropFormerResult, dro
 from refactorkit.errors import UsageError
 
 
-def drop_former_version(
-    options: Settings, others: Mapping[str, bool], limits: Limits
-) -> NoReturn:
+def drop_former_version(options: Settings, others: Mapping[str, bool], limits: Limits) -> NoReturn:
     """Take the views away, say what went through them, and exit.
 
     Raises:

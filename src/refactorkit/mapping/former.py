@@ -1,9 +1,9 @@
 """The former version beside the new one: views that let its application go on after the switch.
 
-The views lie in a schema named after the former version (``v10``), with its tables' names and columns;
-an application whose ``search_path`` begins with that schema reads and writes them unchanged. What it
-writes goes to both sides at once: the raw value to the archived row, its forward image to the living
-one, so that Down finds what it would have found had nobody switched.
+The views lie in a schema named after the former version (``v10``), with the names and columns of
+its tables; an application whose ``search_path`` begins with that schema goes on unchanged. What it
+writes goes to both sides at once: the raw value to the archived row, its forward image to the
+living one, so that Down finds what it would have found had nobody switched.
 """
 
 from dataclasses import dataclass
@@ -70,10 +70,11 @@ def former_of(mapping: Mapping, *, again: bool = False) -> Former:
 
 def _environment(mapping: Mapping, *, again: bool) -> Any:
     found = environment(mapping)
-    columns = _Columns(mapping, again=again)
+    columns = _Columns(mapping=mapping, again=again)
     found.globals |= {
         "former_source": columns.source,
         "former_target": columns.target,
+        "edited": columns.edited,
         "images": columns.images,
         "profile_cleared": columns.profile_cleared,
         "defaults": _defaults,
@@ -95,23 +96,22 @@ def _defaults(columns: Columns, schema_table: str) -> list[tuple[str, str]]:
     ]
 
 
+@dataclass(frozen=True)
 class _Columns(Expressions):
     """Expressions over ``s m t``: an archived row, its pair, and the living row."""
 
-    def __init__(self, mapping: Mapping, *, again: bool) -> None:
-        super().__init__(mapping)
-        object.__setattr__(self, "_again", again)
-
-    def _was_again(self) -> bool:
-        return bool(getattr(self, "_again", False))
+    again: bool
 
     def _last_down(self) -> str:
-        return f"(SELECT max(d.turn) FROM archive.{self.mapping.name}_turns AS d WHERE d.direction = 'down')"  # noqa: E501 - one expression
+        return (
+            f"(SELECT max(d.turn) FROM archive.{self.mapping.name}_turns AS d"
+            " WHERE d.direction = 'down')"
+        )
 
     def image(self, column: Column, name: str, alias: str) -> str:
-        """Return what stands for a raw value in the living row: what Up made of it, or gave back."""
+        """Return what stands for a raw value in the living row: what Up made, or gave back."""
         made = codecs.inlined(self.mapping, column, name, alias)
-        if not self._was_again():
+        if not self.again:
             return made
         n, target, source = self.mapping.name, self.mapping.target, self.mapping.source
         same = f"record_image_eq(ROW({alias}.{q(column.source)}), ROW(h.{q(column.source)}))"
@@ -159,7 +159,7 @@ class _Columns(Expressions):
         return value
 
     def images(self) -> list[tuple[str, str, str]]:
-        """Return each target column, the source column it is made of, and its value from ``new``."""
+        """Return each target column, the source column behind it, and its value from ``new``."""
         found = [
             (name, column.source, self.image(column, name, "new"))
             for column in self.carried
@@ -183,7 +183,7 @@ class _Columns(Expressions):
             if not mapping.native.deleted:
                 return living
             kept = self.not_deleted("t")
-            if self._was_again():
+            if self.again:
                 kept += (
                     f" OR (t.{key} <@ (SELECT u.active {turn}) AND EXISTS"
                     f" (SELECT FROM archive.{n}_kept_{mapping.target.table} AS g"

@@ -1,6 +1,5 @@
-"""The views of the former version in a database: what stands in their way, who uses them, their end."""
+"""The former version's views in a database: what is in their way, who uses them, their end."""
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from psycopg import sql
@@ -23,7 +22,8 @@ ORDER BY 1
 
 def is_in_place(connection: Connection, former: Former) -> bool:
     """Tell whether the schema is there, and ours."""
-    return bool(fetch_value(connection, _trusted(former.in_place)))
+    row = connection.execute(_trusted(former.in_place)).fetchone()
+    return row is not None and bool(row[0])
 
 
 def obstacles(connection: Connection, former: Former) -> tuple[str, ...]:
@@ -46,7 +46,7 @@ def writes(connection: Connection, former: Former) -> tuple[tuple[str, str, int]
     if fetch_value(connection, "SELECT pg_catalog.to_regclass(%s)::text", (former.writes,)) is None:
         return ()
     turns = sql.Identifier(schema, table.removesuffix("_former_writes") + "_turns")
-    rows: Sequence[Any] = connection.execute(
+    rows: list[Any] = connection.execute(
         sql.SQL(
             "SELECT w.table_name, w.action, pg_catalog.count(*) FROM {} AS w"
             " WHERE w.turn OPERATOR(pg_catalog.=)"
