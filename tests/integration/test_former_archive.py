@@ -58,7 +58,9 @@ def test_an_audit_lists_what_version_10_wrote_apart_from_tampering(
 
 def test_verify_in_both_directions_is_right_after_its_writes(clinic: str) -> None:
     write_as_version_10(clinic)
-    assert run("verify", "--allow-edits", url=clinic).code == 0
+    told = run("verify", "--allow-edits", "--json", url=clinic)
+    assert (told.code, told.document["beside"]) == (0, ["v10"])
+    assert run("status", "--json", url=clinic).document["beside"] == ["v10"]
     foreseen = run("verify", "--rollback", "--json", url=clinic)
     assert foreseen.code == 0, foreseen.out
     with application(clinic) as ten:

@@ -20,6 +20,18 @@ ORDER BY 1
 """
 
 
+def schemas(connection: Connection) -> tuple[str, ...]:
+    """Return the schemas in which a former version is kept beside, as their comments say."""
+    return tuple(
+        name
+        for (name,) in connection.execute(
+            "SELECT n.nspname::text FROM pg_catalog.pg_namespace AS n"
+            " WHERE pg_catalog.starts_with("
+            "pg_catalog.obj_description(n.oid, 'pg_namespace'), 'refactorkit: version ') ORDER BY 1"
+        ).fetchall()
+    )
+
+
 def is_in_place(connection: Connection, former: Former) -> bool:
     """Tell whether the schema is there, and ours."""
     row = connection.execute(_trusted(former.in_place)).fetchone()
