@@ -67,6 +67,12 @@ def kept_tables(mapping: Mapping) -> tuple[str, ...]:
     return (*needed_tables(mapping), *care)
 
 
+def expected_tables(mapping: Mapping) -> tuple[str, ...]:
+    """Return those of them that an Up makes, whether a former version is kept beside or not."""
+    former = f"archive.{mapping.name}_former_writes"
+    return tuple(table for table in kept_tables(mapping) if table != former)
+
+
 def needed_tables(mapping: Mapping) -> tuple[str, ...]:
     """Return those of them without which neither Up nor Down can give back what was kept."""
     source, target = mapping.source.table, mapping.target.table
