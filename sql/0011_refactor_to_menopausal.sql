@@ -575,7 +575,7 @@ BEGIN
             UNION ALL
             SELECT format('%s is there, and is not a table of this refactor', c.oid::regclass)
             FROM pg_class AS c
-            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges'), to_regclass('archive.patients_stage'), to_regclass('archive.patients_stage_captured'), to_regclass('archive.patients_stage_natives'), to_regclass('archive.patients_free')]::oid[])
+            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges'), to_regclass('archive.patients_former_writes'), to_regclass('archive.patients_stage'), to_regclass('archive.patients_stage_captured'), to_regclass('archive.patients_stage_natives'), to_regclass('archive.patients_free')]::oid[])
                 AND (c.relkind <> 'r' OR c.relrowsecurity OR c.relhasrules OR EXISTS (
                     SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent)))
             UNION ALL
@@ -589,7 +589,7 @@ BEGIN
                             AND p.pronamespace = to_regnamespace('archive')
                             AND NOT p.prosecdef AND p.proconfig = ARRAY['search_path=pg_catalog, pg_temp']
                             AND encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') = 'f5b0f3daaad0867d84fa5739e02496fc06244cd215b37b0477c9ce18cdef1212'))
-                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges'), to_regclass('archive.patients_stage'), to_regclass('archive.patients_stage_captured'), to_regclass('archive.patients_stage_natives'), to_regclass('archive.patients_free')]::oid[])
+                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges'), to_regclass('archive.patients_former_writes'), to_regclass('archive.patients_stage'), to_regclass('archive.patients_stage_captured'), to_regclass('archive.patients_stage_natives'), to_regclass('archive.patients_free')]::oid[])
         );
     END IF;
 
@@ -647,9 +647,9 @@ BEGIN
         IF staged OR to_regclass('archive.patients_turns') IS NULL THEN
             refusals := refusals || ARRAY(
                 SELECT format('%s is there already', t)
-                FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_tombstones', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.patients_holds', 'archive.patients_purges', 'archive.notification_queue']) AS t
+                FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_tombstones', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.patients_holds', 'archive.patients_purges', 'archive.patients_former_writes', 'archive.notification_queue']) AS t
                 WHERE to_regclass(t) IS NOT NULL
-                    AND NOT (staged AND t = ANY (ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_tombstones', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_holds', 'archive.patients_purges']))
+                    AND NOT (staged AND t = ANY (ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_tombstones', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_holds', 'archive.patients_purges', 'archive.patients_former_writes']))
                 ORDER BY 1
             );
         ELSE
@@ -2440,7 +2440,7 @@ BEGIN
     END IF;
     FOR t IN
         SELECT c.oid
-        FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_tombstones', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.patients_holds', 'archive.patients_purges', 'archive.patients']) AS e
+        FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_tombstones', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.patients_holds', 'archive.patients_purges', 'archive.patients_former_writes', 'archive.patients']) AS e
         JOIN pg_class AS c ON c.oid = to_regclass(e)
         WHERE NOT EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = c.oid AND g.tgname = 'patients_guard')
         ORDER BY e
@@ -2654,6 +2654,14 @@ BEGIN
             MESSAGE = format('%s is not there: this database is not at version 11, or Up ran without the archive', missing),
             HINT = 'Nothing was changed. Look at the version table: is this the database that you mean?';
     END IF;
+    -- Who reads or writes through a view holds it first, and waits for the tables behind it then.
+    wanted := ARRAY(SELECT format('%s IN ACCESS EXCLUSIVE MODE', v.name) FROM (SELECT c.oid, format('%I.%I', 'v10', c.relname) AS name
+    FROM pg_class AS c
+    WHERE c.relnamespace = to_regnamespace('v10') AND c.relkind = 'v' AND EXISTS (
+    SELECT FROM pg_catalog.pg_namespace AS n
+    WHERE n.nspname = 'v10' AND pg_catalog.obj_description(n.oid, 'pg_namespace') = 'refactorkit: version 10 beside version 11, patients'
+        AND pg_catalog.pg_has_role(current_user, n.nspowner, 'USAGE'))
+        AND c.relname = ANY (ARRAY['users', 'patients', 'assessments']::name[])) AS v ORDER BY 1) || wanted;
     -- All locks together are waited for as long as lock_timeout says. Who holds one of these tables and wants
     -- another one must not wait for us while we wait for them: then all are let go, and theirs comes first
     -- (before the server finds a deadlock, and ends one of us, after a second).
@@ -2684,6 +2692,32 @@ BEGIN
     PERFORM set_config('refactorkit.archive_writer', pg_current_xact_id()::text, true);
 END
 $locks$;
+-- +goose StatementEnd
+
+-- == What `cutover --keep-v10` made for version 10 beside version 11 goes: the tables come home ==
+
+-- +goose StatementBegin
+DO $former$
+BEGIN
+    IF NOT EXISTS (
+    SELECT FROM pg_catalog.pg_namespace AS n
+    WHERE n.nspname = 'v10' AND pg_catalog.obj_description(n.oid, 'pg_namespace') = 'refactorkit: version 10 beside version 11, patients'
+        AND pg_catalog.pg_has_role(current_user, n.nspowner, 'USAGE')) THEN
+        RETURN;
+    END IF;
+    DROP VIEW IF EXISTS v10.users;
+    DROP FUNCTION IF EXISTS v10.patients_write_users();
+    DROP VIEW IF EXISTS v10.patients;
+    DROP FUNCTION IF EXISTS v10.patients_write_patients();
+    DROP VIEW IF EXISTS v10.assessments;
+    DROP FUNCTION IF EXISTS v10.patients_write_assessments();
+    DROP SCHEMA v10;
+EXCEPTION WHEN dependent_objects_still_exist THEN
+    RAISE EXCEPTION USING ERRCODE = 'RK001',
+        MESSAGE = '0011 Down: somebody else has an object in schema v10, or one that hangs on its views.',
+        HINT = 'Nothing was changed. Drop that object first.';
+END
+$former$;
 -- +goose StatementEnd
 
 -- == Guards: refuse, before anything is changed, what could not be given back ==
@@ -2949,6 +2983,13 @@ BEGIN
             AND (d.classid IN ('pg_rewrite'::regclass, 'pg_proc'::regclass)
                 OR (d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_type'::regclass))
             AND NOT ('dependants' = ANY (accepted) AND r.oid <> ALL (leaving))
+            AND (w.oid IS NULL OR w.ev_class <> ALL (ARRAY(SELECT v.oid FROM (SELECT c.oid, format('%I.%I', 'v10', c.relname) AS name
+    FROM pg_class AS c
+    WHERE c.relnamespace = to_regnamespace('v10') AND c.relkind = 'v' AND EXISTS (
+    SELECT FROM pg_catalog.pg_namespace AS n
+    WHERE n.nspname = 'v10' AND pg_catalog.obj_description(n.oid, 'pg_namespace') = 'refactorkit: version 10 beside version 11, patients'
+        AND pg_catalog.pg_has_role(current_user, n.nspowner, 'USAGE'))
+        AND c.relname = ANY (ARRAY['users', 'patients', 'assessments']::name[])) AS v)))
         ORDER BY 1
     );
 
@@ -3011,6 +3052,13 @@ BEGIN
                 AND NOT (i.oid IS NOT NULL AND i.relname = ANY (
                     ARRAY['idx_users_account_status', 'idx_users_assessment_reminder', 'idx_users_consent_research', 'idx_users_menopause_status', 'idx_assessments_user_id_created', 'idx_assessments_user_id']::name[]))
                 AND NOT ('drift' = ANY (accepted) AND d.deptype = 'a')
+                AND (w.oid IS NULL OR w.ev_class <> ALL (ARRAY(SELECT v.oid FROM (SELECT c.oid, format('%I.%I', 'v10', c.relname) AS name
+    FROM pg_class AS c
+    WHERE c.relnamespace = to_regnamespace('v10') AND c.relkind = 'v' AND EXISTS (
+    SELECT FROM pg_catalog.pg_namespace AS n
+    WHERE n.nspname = 'v10' AND pg_catalog.obj_description(n.oid, 'pg_namespace') = 'refactorkit: version 10 beside version 11, patients'
+        AND pg_catalog.pg_has_role(current_user, n.nspowner, 'USAGE'))
+        AND c.relname = ANY (ARRAY['users', 'patients', 'assessments']::name[])) AS v)))
             GROUP BY 1, 2, 3
         ) AS h
         ORDER BY 1
@@ -3206,7 +3254,7 @@ BEGIN
             UNION ALL
             SELECT format('%s is there, and is not a table of this refactor', c.oid::regclass)
             FROM pg_class AS c
-            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges'), to_regclass('archive.patients_prepared'), to_regclass('archive.patients_prepared_captured')]::oid[])
+            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges'), to_regclass('archive.patients_former_writes'), to_regclass('archive.patients_prepared'), to_regclass('archive.patients_prepared_captured')]::oid[])
                 AND (c.relkind <> 'r' OR c.relrowsecurity OR c.relhasrules OR EXISTS (
                     SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent)))
             UNION ALL
@@ -3221,7 +3269,7 @@ BEGIN
                             AND NOT p.prosecdef AND p.proconfig = ARRAY['search_path=pg_catalog, pg_temp']
                             AND encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') = 'f5b0f3daaad0867d84fa5739e02496fc06244cd215b37b0477c9ce18cdef1212'))
                 AND NOT (t.tgname = 'patients_prepared_capture' AND t.tgfoid = to_regproc('archive.patients_prepared_capture_archive'))
-                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges'), to_regclass('archive.patients_prepared'), to_regclass('archive.patients_prepared_captured')]::oid[])
+                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges'), to_regclass('archive.patients_former_writes'), to_regclass('archive.patients_prepared'), to_regclass('archive.patients_prepared_captured')]::oid[])
         );
     END IF;
 
@@ -4216,7 +4264,7 @@ BEGIN
     END IF;
     FOR t IN
         SELECT c.oid
-        FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_tombstones', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.patients_holds', 'archive.patients_purges', 'archive.notification_queue']) AS e
+        FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_tombstones', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.patients_holds', 'archive.patients_purges', 'archive.patients_former_writes', 'archive.notification_queue']) AS e
         JOIN pg_class AS c ON c.oid = to_regclass(e)
         WHERE NOT EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = c.oid AND g.tgname = 'patients_guard')
         ORDER BY e

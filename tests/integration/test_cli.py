@@ -170,6 +170,7 @@ def test_status_with_check_says_whether_anything_is_left_to_do(
         "table": "public.goose_db_version",
         "pending": 0,
         "edited": 0,
+        "beside": [],
         "migrations": [
             {
                 "version": number,

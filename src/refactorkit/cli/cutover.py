@@ -26,6 +26,7 @@ from refactorkit.cli.evidence_options import (
     Ticket,
     evidence_request,
 )
+from refactorkit.cli.former import drop_former_version
 from refactorkit.cli.migrate import (
     LockTimeout,
     LockWait,
@@ -46,6 +47,7 @@ from refactorkit.postgres.lock_waits import DEFAULT_RETRIES
 
 _ONLINE: Final = "While the application runs"
 _MB: Final = 2**20
+_FORMER: Final = "Version 10's application after the switch"
 
 
 def register(app: typer.Typer) -> None:
@@ -138,6 +140,23 @@ def cutover(
     requester: Requester = None,
     approver: Approver = None,
     operator: Operator = None,
+    keep_v10: Annotated[
+        bool,
+        typer.Option(
+            "--keep-v10",
+            rich_help_panel=_FORMER,
+            help="Make schema v10 with the switch: through search_path v10,public the application "
+            "of version 10 reads and writes on.",
+        ),
+    ] = False,
+    drop_v10: Annotated[
+        bool,
+        typer.Option(
+            "--drop-v10",
+            rich_help_panel=_FORMER,
+            help="Take schema v10 away; nothing else is done.",
+        ),
+    ] = False,
     max_lock_ms: MaxLockMs = None,
     lock_wait: LockWait = DEFAULT_LOCK_WAIT_SECONDS,
     lock_timeout_ms: LockTimeout = None,
@@ -156,6 +175,17 @@ def cutover(
         operator=operator,
     )
     accepted = names(accept or [])
+    if drop_v10:
+        drop_former_version(
+            options,
+            {
+                "--keep-v10": keep_v10,
+                "--online": online or stage_only or pause_before_switch or abort or status,
+                "--to": to is not None,
+                "--plan": plan is not None,
+            },
+            make_limits(lock_wait, lock_timeout_ms, retries, terminate_after=None),
+        )
     if online or stage_only or pause_before_switch or abort or status:
         wanted = {
             Action.STAGE: stage_only, Action.ABORT: abort, Action.STATUS: status,
@@ -180,6 +210,7 @@ def cutover(
                 lock_wait_seconds=lock_wait,
                 pacing=Pacing(rest=rest, replica_lag_bytes=replica_lag_mb * _MB),
                 evidence=evidence,
+                keep_former=keep_v10,
             ),
             action=next((action for action, given in wanted.items() if given), Action.CUTOVER),
             expect=expectation(expect_database, expect_environment, expect_system_identifier),
@@ -195,6 +226,7 @@ def cutover(
             confirm=confirm_by(yes=yes, operation="cutover"),
             gates=(preflight_gate(accepted),) if preflight else (),
             plan=plan,
+            keep_former=keep_v10,
             limits=make_limits(
                 lock_wait,
                 lock_timeout_ms,

@@ -76,6 +76,7 @@ def status_document(result: StatusResult) -> dict[str, Any]:
         "table": result.table,
         "pending": result.count(MigrationState.PENDING) + result.count(MigrationState.MISSING),
         "edited": result.count(FileState.EDITED),
+        "beside": list(result.beside),
         "migrations": [
             {
                 "version": each.version,
@@ -112,6 +113,10 @@ def print_status(console: Console, result: StatusResult) -> None:
     for what, remark in remarks:
         if count := result.count(what):
             console.print(f"{count} {remark}.")
+    for schema in result.beside:
+        console.print(
+            f"Schema {schema}: the former version's application can work on (docs/v10.md)."
+        )
 
 
 def validate_document(result: ValidateResult) -> dict[str, Any]:

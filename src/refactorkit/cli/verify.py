@@ -138,6 +138,10 @@ def _rollback(request: RollbackRequest, options: Settings) -> RollbackResult:
 def _text(console: Console, result: VerifyResult) -> None:
     for found in result.refactors:
         _refactor(console, found, allow_edits=result.allow_edits)
+    for schema in result.beside:
+        console.print(
+            f"Schema {schema}: the former version's application can work on (docs/v10.md)."
+        )
     console.print(result.verdict.value.upper())
 
 

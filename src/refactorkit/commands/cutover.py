@@ -1,12 +1,13 @@
 """Take the database to the newest refactor: checked before, watched meanwhile, verified after."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Final
 
 from refactorkit.commands import chain as chains
 from refactorkit.commands.chain import Chain, Limits, Session, reading
+from refactorkit.commands.former import keeping_former, with_former
 from refactorkit.commands.operation.carry_out import carry_out, look_again
 from refactorkit.commands.operation.evidence import EvidenceMaker, EvidenceRequest
 from refactorkit.commands.operation.model import (
@@ -47,6 +48,8 @@ class CutoverRequest:
         plan: a file that ``plan --json`` wrote, to compare the locks with; None without.
         limits: how long to wait for others, and how long to hold them up.
         evidence: whether to make evidence, and in whose name; None: nobody needs to hear of it.
+        keep_former: let the former version's application go on, through views in a schema of its
+            own, which are made in the same transaction as the switch.
     """
 
     chain: Chain
@@ -58,6 +61,7 @@ class CutoverRequest:
     plan: FilePath | None = None
     limits: Limits = field(default_factory=Limits)
     evidence: EvidenceRequest | None = None
+    keep_former: bool = False
 
 
 def cutover(request: CutoverRequest) -> OperationResult:
@@ -94,6 +98,8 @@ def cutover(request: CutoverRequest) -> OperationResult:
             )
         if plan is not None:
             plan.refuse_other_files(path.steps)
+        if request.keep_former:
+            path = _keeping(session, path)
         pass_gates(session, path.steps, request.gates)
         deletions = _deletions(session, path)
         _ask(request, session, path, deletions)
@@ -114,6 +120,14 @@ def cutover(request: CutoverRequest) -> OperationResult:
         checked=carried.checked,
         evidence=evidence.outcomes,
     )
+
+
+def _keeping(session: Session, path: Path) -> Path:
+    """Return the path with a last file that makes the former version's views at its end."""
+    *others, last = path.steps
+    former = keeping_former(session.connection, path.steps, path.mappings[-1])
+    kept = replace(last, migration=with_former(last.migration, former))
+    return replace(path, steps=(*others, kept))
 
 
 def _settings(request: CutoverRequest) -> Mapping[str, str]:

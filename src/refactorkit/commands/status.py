@@ -1,11 +1,12 @@
 """Hold files and version table against each other."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from refactorkit.commands.chain import Chain, Found, look
+from refactorkit.commands.chain import Chain, Found, look, reading
 from refactorkit.commands.verdict import Verdict
 from refactorkit.migrations.files import read_folder
+from refactorkit.postgres import former
 from refactorkit.postgres.checksums import FileState
 from refactorkit.postgres.connection import connected
 from refactorkit.postgres.history import TableName
@@ -49,11 +50,13 @@ class StatusResult:
         version: the version that was applied last; 0 for none.
         table: schema and name of the version table.
         migrations: every version that has a file or is applied, by version.
+        beside: schemas in which a former version's application works on.
     """
 
     version: int
     table: str
     migrations: tuple[MigrationStatus, ...]
+    beside: tuple[str, ...] = ()
 
     def count(self, what: MigrationState | FileState) -> int:
         """Return how many versions are in a state."""
@@ -85,7 +88,10 @@ def status(chain: Chain) -> StatusResult:
     TableName.parse(chain.table)  # before anything is opened
     migrations = read_folder(chain.directory, environ=chain.environ)
     with connected(chain.dsn) as connection:
-        return _compare(look(connection, chain, migrations))
+        found = look(connection, chain, migrations)
+        with reading():
+            beside = former.schemas(connection)
+        return replace(_compare(found), beside=beside)
 
 
 def _compare(found: Found) -> StatusResult:

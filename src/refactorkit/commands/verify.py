@@ -9,7 +9,7 @@ import structlog
 from refactorkit.commands.verdict import Verdict
 from refactorkit.errors import NOTHING_CHANGED, RefusedError
 from refactorkit.mapping.verification import checks, erased_query, unmapped_query
-from refactorkit.postgres import purging, server_errors
+from refactorkit.postgres import former, purging, server_errors
 from refactorkit.postgres.connection import Connection, connected
 from refactorkit.postgres.decisions import DecisionCount, decisions_of, total
 from refactorkit.postgres.dsn import Dsn
@@ -63,6 +63,7 @@ class VerifyResult:
     verdict: Verdict
     refactors: tuple[Verification, ...]
     allow_edits: bool
+    beside: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -118,6 +119,7 @@ def verify_here(
         verdict=_verdict(found, allow_edits=request.allow_edits),
         refactors=found,
         allow_edits=request.allow_edits,
+        beside=former.schemas(connection),
     )
 
 
@@ -126,6 +128,7 @@ def document(result: VerifyResult) -> dict[str, Any]:
     return {
         "verdict": result.verdict.value,
         "allow_edits": result.allow_edits,
+        "beside": list(result.beside),
         "refactors": [
             {
                 "name": found.turn.name,

@@ -2,12 +2,15 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from refactorkit.evidence.manifest import CatalogEntry, SequenceEntry
 
 _FUNCTION = "function of the archive"
 _RELATION = "relation of the archive"
 _RIGHT = "right"
+
+MOVED_ON: Final = "was moved on"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +81,7 @@ def moved_sequences(
         elif last < sequence.last:
             what = "was set back"
         elif last > sequence.last and sequence.name.startswith("archive."):
-            what = "was moved on"
+            what = MOVED_ON
         else:
             continue
         found.append(Change(kind="sequence position", name=sequence.name, what=what))

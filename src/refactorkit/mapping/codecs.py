@@ -72,9 +72,24 @@ def back(mapping: Mapping, column: Column, alias: str) -> str:
     return values[0]
 
 
+def inlined_back(mapping: Mapping, column: Column, alias: str) -> str:
+    """Return ``back`` without a function of the archive, which not everybody may call."""
+    if isinstance(column, SplitLast):
+        first, last = (f"{alias}.{identifier(target)}" for target in column.target)
+        return _joined(first, last)
+    if isinstance(column, Values):
+        value = f"{alias}.{identifier(column.target)}"
+        return _cases(value, column.back, otherwise=value)
+    return back(mapping, column, alias)
+
+
 def is_lossy(column: Column) -> bool:
     """Tell whether a raw value of this column can be without a forward image."""
     return isinstance(column, Values | Range)
+
+
+def _joined(first: str, last: str) -> str:
+    return f"coalesce({first} || ' ' || {last}, {first}, {last}, '')"
 
 
 def _functions(mapping: Mapping, column: Column) -> list[Function]:
@@ -99,7 +114,7 @@ def _functions(mapping: Mapping, column: Column) -> list[Function]:
                 name=back_name,
                 arguments="first text, last text",
                 returns="text",
-                body="coalesce(first || ' ' || last, first, last, '')",
+                body=_joined("first", "last"),
             ),
         ]
     if isinstance(column, Values):

@@ -11,7 +11,7 @@ from refactorkit.migrations.model import Direction
 DOWN_ACCEPTABLE = ("dependants", "drift", "publications", "archive_readers")
 
 KEPT_TABLES = ("turns", "map", "past", "tombstones", "decisions", "triggers", "indexes")
-CARE_TABLES = ("holds", "purges")
+CARE_TABLES = ("holds", "purges", "former_writes")
 """Tables of the archive that Up and Down can do without: an older Up did not make them."""
 STAGE_TABLES = ("stage", "stage_captured", "stage_natives", "free")
 PREPARED_TABLES = ("prepared", "prepared_captured")
@@ -66,6 +66,12 @@ def kept_tables(mapping: Mapping) -> tuple[str, ...]:
     """Return the archive's own tables of this mapping, with their schema."""
     care = (f"archive.{mapping.name}_{name}" for name in CARE_TABLES)
     return (*needed_tables(mapping), *care)
+
+
+def expected_tables(mapping: Mapping) -> tuple[str, ...]:
+    """Return those of them that an Up makes, whether a former version is kept beside or not."""
+    former = f"archive.{mapping.name}_former_writes"
+    return tuple(table for table in kept_tables(mapping) if table != former)
 
 
 def needed_tables(mapping: Mapping) -> tuple[str, ...]:

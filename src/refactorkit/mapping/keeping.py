@@ -76,6 +76,12 @@ def kept(mapping: Mapping) -> tuple[Kept, ...]:
         Kept(table=f"{name}_decisions", holds="what gave way to what", versions=both, turn="turn"),
         Kept(table=f"{name}_holds", holds="legal holds and their ends", versions=both),
         Kept(table=f"{name}_purges", holds="what was destroyed, when, and why", versions=both),
+        Kept(
+            table=f"{name}_former_writes",
+            holds=f"what version {old} wrote beside version {new}: keys and times",
+            versions=both,
+            turn="turn",
+        ),
         Kept(table=f"{name}_tombstones", holds="who was erased", versions=both),
         Kept(
             table=whole,

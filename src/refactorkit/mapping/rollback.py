@@ -12,7 +12,7 @@ from typing import Any
 from refactorkit.mapping import codecs
 from refactorkit.mapping.compile import environment
 from refactorkit.mapping.expressions import Expressions
-from refactorkit.mapping.guards import DOWN_ACCEPTABLE
+from refactorkit.mapping.guards import DOWN_ACCEPTABLE, expected_tables
 from refactorkit.mapping.model import Link, Mapping
 
 
@@ -76,7 +76,7 @@ class RollbackQueries:
         self.title: str = down.title
         self.tables: tuple[str, ...] = down.tables
         self.missing: str = down.missing
-        self.kept: tuple[str, ...] = down.kept
+        self.kept: tuple[str, ...] = expected_tables(mapping)
         self.sequences: tuple[str, ...] = tuple(each.name for each in down.sequences)
         self.functions = tuple(f"archive.{each.name}" for each in codecs.functions(mapping))
         self.acceptable = DOWN_ACCEPTABLE

@@ -11,6 +11,7 @@ from psycopg import sql
 from refactorkit.evidence.comparison import Comparison, RowFinding, RowState, swaps
 from refactorkit.evidence.leaf import Form, KeyKind, prefix, shown_key
 from refactorkit.evidence.manifest import Manifest, Places, TreeEntry
+from refactorkit.evidence.schema_comparison import MOVED_ON, Change
 from refactorkit.evidence.sections import Section, UnsaltedError, open_key, sections
 from refactorkit.evidence.tree import Frontier
 from refactorkit.postgres.canonical import missing_columns
@@ -39,6 +40,7 @@ class TreeOutcome:
         grown: rows that came since, in a log that is there to grow.
         differences: all that is not as it was, counted.
         edits: of these, what the application may have written since.
+        former: of these edits, what the log of the former version's writes names.
         listed: the first of them.
         is_living: the application may write to this table.
         distrusted: sections whose kept leaves are gone or were edited.
@@ -52,6 +54,7 @@ class TreeOutcome:
     grown: int = 0
     differences: int = 0
     edits: int = 0
+    former: int = 0
     listed: list[Difference] = field(default_factory=list)
     is_living: bool = False
     is_whole: bool = True
@@ -101,6 +104,47 @@ class Tombstones:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FormerWrites:
+    """What the former version's log says: whoever can write there can make it say so.
+
+    Attributes:
+        sources: keys of the source's rows that were written.
+        natives: whether rows of the target were: the turn's record tells who is a native.
+        any: whether there is anything in it.
+    """
+
+    sources: frozenset[int] = frozenset()
+    natives: bool = False
+    any: bool = False
+
+    @classmethod
+    def read(cls, connection: Connection, places: Places) -> "FormerWrites":
+        """Read them; none where there is no such table."""
+        label = f"archive.{places.name}_former_writes"
+        if not is_there(connection, label):
+            return cls()
+        rows = connection.execute(
+            sql.SQL("SELECT DISTINCT table_name, row_id FROM {}").format(
+                sql.Identifier(*split(label))
+            )
+        ).fetchall()
+        source, target = places.source.partition(".")[2], places.target.partition(".")[2]
+        return cls(
+            sources=frozenset(key for table, key in rows if table == source),
+            natives=any(table == target for table, _ in rows),
+            any=bool(rows),
+        )
+
+    def moves_on(self, change: Change, places: Places) -> bool:
+        """Tell whether a sequence went forward because of these writes."""
+        own = {
+            f"archive.{places.name}_former_writes_write_seq",
+            f"{places.source}_{places.source_key}_seq",
+        }
+        return self.any and change.name in own and change.what == MOVED_ON
+
+
+@dataclass(frozen=True, kw_only=True)
 class Attestor:
     """Compares trees, in one snapshot.
 
@@ -111,6 +155,8 @@ class Attestor:
         tombstones: who was erased.
         growing: labels of tables that may have new rows.
         limit: how many differences of each tree are listed.
+        former: what the former version wrote beside the new one, as its log says: edits of the
+            application, like those of a living table, and no less visible.
     """
 
     connection: Connection
@@ -119,6 +165,7 @@ class Attestor:
     tombstones: Tombstones
     growing: Collection[str]
     limit: int
+    former: "FormerWrites"
 
     def attest(self, number: int) -> TreeOutcome:
         """Compare one tree, by its number, with its table."""
@@ -214,7 +261,9 @@ class Attestor:
                 ):
                     edited.append(finding)
                 case state:
-                    outcome.edits += outcome.is_living and state in _EDITS
+                    former = self._is_former(tree, form, finding.key)
+                    outcome.edits += (outcome.is_living or former) and state in _EDITS
+                    outcome.former += former
                     self._tell(outcome, self._shown(form, finding.key), "", state.value)
         whose = swaps(edited, before, form)
         for finding in edited:
@@ -222,7 +271,9 @@ class Attestor:
             if (other := whose.get(finding.key)) is not None:
                 word = "was swapped with" if whose.get(other) == finding.key else "holds what was"
                 what = f"{word} {self._shown(form, other)}"
-            outcome.edits += outcome.is_living
+            former = self._is_former(tree, form, finding.key)
+            outcome.edits += outcome.is_living or former
+            outcome.former += former
             self._tell(outcome, self._shown(form, finding.key), "", what)
         outcome.verified = comparison.verified
         outcome.distrusted = comparison.distrusted
@@ -252,6 +303,16 @@ class Attestor:
             }.get(about, frozenset())
             return row_id.lstrip("-").isdigit() and int(row_id) in about_whom
         return False
+
+    def _is_former(self, tree: TreeEntry, form: Form, key: bytes) -> bool:
+        """Tell whether the former version wrote the row, by its log."""
+        name = self.manifest.places.name
+        if tree.table == f"archive.{name}_turns":  # says who a native of the former version is
+            return self.former.natives
+        if tree.role != "source" and tree.table != f"archive.{name}_map":
+            return False
+        value = open_key(key, form)[0]
+        return value is not None and int.from_bytes(value, signed=True) in self.former.sources
 
     @staticmethod
     def _person(places: Places, tree: TreeEntry, name: str, column: str) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 from psycopg import sql
 
 from refactorkit.errors import NOTHING_CHANGED, RefusedError
-from refactorkit.mapping.guards import Guards, down_guards, kept_tables, up_guards
+from refactorkit.mapping.guards import Guards, down_guards, expected_tables, up_guards
 from refactorkit.mapping.model import Mapping
 from refactorkit.migrations.model import Direction
 from refactorkit.postgres.connection import Connection
@@ -78,7 +78,7 @@ def lock(connection: Connection, mapping: Mapping, after: Direction) -> None:
     """
     tables = tables_of(mapping, after)
     missing = [
-        name for (name,) in connection.execute(_MISSING, ([*tables, *kept_tables(mapping)],))
+        name for (name,) in connection.execute(_MISSING, ([*tables, *expected_tables(mapping)],))
     ]
     if missing:
         raise RefusedError(
@@ -122,7 +122,7 @@ def refuse(
     found = connection.execute(
         _REFUSALS,
         {
-            "tables": [*tables_of(mapping, after), *kept_tables(mapping), *others],
+            "tables": [*tables_of(mapping, after), *expected_tables(mapping), *others],
             "key_tables": [t for t, _, _ in guards.foreign_keys],
             "key_names": [name for _, name, _ in guards.foreign_keys],
             "key_definitions": [definition for _, _, definition in guards.foreign_keys],

@@ -22,7 +22,13 @@ from refactorkit.evidence.schema_comparison import (
 )
 from refactorkit.postgres import server_errors
 from refactorkit.postgres.anchoring import scope_of
-from refactorkit.postgres.attesting import Attestor, Tombstones, TreeOutcome, highest_turn
+from refactorkit.postgres.attesting import (
+    Attestor,
+    FormerWrites,
+    Tombstones,
+    TreeOutcome,
+    highest_turn,
+)
 from refactorkit.postgres.connection import Connection, connected
 from refactorkit.postgres.definitions import definitions, sequences
 from refactorkit.postgres.digests import pinned
@@ -153,7 +159,11 @@ def _verify(
     changes = list(_copy(connection, evidence))
     last = highest_turn(connection, name)
     is_current = last is None or last <= manifest.run.turn
+    former = FormerWrites.read(connection, manifest.places)
     growing = {"archive.migration_checksums", f"archive.{name}_tombstones", f"archive.{name}_holds"}
+    growing.add(f"archive.{name}_former_writes")
+    if former.any:  # what it deletes is on record
+        growing |= {f"archive.{name}_decisions", f"archive.{name}_past"}
     if not is_current:
         growing |= {f"archive.{name}_turns", f"archive.{name}_decisions"}
         notes.append(
@@ -167,6 +177,7 @@ def _verify(
         tombstones=Tombstones.read(connection, name),
         growing=growing,
         limit=request.limit,
+        former=former,
     )
     trees = []
     for number, tree in enumerate(manifest.trees):
@@ -174,6 +185,12 @@ def _verify(
             report(tree.table)
             trees.append(attestor.attest(number))
     changes += _leaves(name, trees)
+    if written := sum(tree.former for tree in trees):
+        notes.append(
+            f"{written} of the differences are rows that the former version wrote beside the new"
+            f" one, as archive.{name}_former_writes says; nothing signed says so. --allow-edits"
+            " passes over them."
+        )
     if erased := sum(tree.erased for tree in trees):
         notes.append(
             f"{erased} rows went with erased persons, as the tombstones say; those that were made"
@@ -185,7 +202,8 @@ def _verify(
         changes += found
         notes += untold
         now = sequences(connection, [tree.table for tree in manifest.trees])
-        changes += moved_sequences(manifest.sequences, now)
+        moved = moved_sequences(manifest.sequences, now)
+        changes += [each for each in moved if not former.moves_on(each, manifest.places)]
     notes += _elsewhere(connection, manifest)
     return AuditVerifyResult(
         digest=evidence.envelope.digest,
@@ -291,6 +309,7 @@ def document(result: AuditVerifyResult) -> dict[str, Any]:
                 "grown": tree.grown,
                 "differences": tree.differences,
                 "edits_possible": tree.edits,
+                "written_by_former_version": tree.former,
                 "complete": tree.is_whole,
                 "listed": [
                     {"table": d.table, "id": d.row_id, "column": d.column, "difference": d.what}

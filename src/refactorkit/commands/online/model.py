@@ -66,6 +66,7 @@ class OnlineRequest:
         lock_wait_seconds: how long to wait for another runner to end.
         pacing: how hard the server may be worked.
         evidence: whether to make evidence, and in whose name; None: nobody needs to hear of it.
+        keep_former: let the former version's application go on after the switch.
     """
 
     chain: Chain
@@ -75,6 +76,7 @@ class OnlineRequest:
     lock_wait_seconds: float = DEFAULT_LOCK_WAIT_SECONDS
     pacing: Pacing = field(default_factory=Pacing)
     evidence: EvidenceRequest | None = None
+    keep_former: bool = False
 
     @property
     def locks(self) -> LockLimits:

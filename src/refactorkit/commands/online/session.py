@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from refactorkit.commands.chain import Found, look, reading
+from refactorkit.commands.former import keeping_former, with_former
 from refactorkit.commands.online.model import OnlineRequest
 from refactorkit.errors import NOTHING_CHANGED, RefactorkitError, RefusedError, UsageError
 from refactorkit.mapping.compiled import refactor_of
@@ -72,6 +73,9 @@ class Session:
                 hint=f"Run refactorkit up --to {self.mapping.version - 1} first.",
             )
         migration = steps[0].migration
+        if self.request.keep_former:
+            former = keeping_former(self.connection, steps, self.mapping)
+            migration = with_former(migration, former)
         return replace(steps[0], migration=replace(migration, up=in_one_message(migration.up)))
 
     def staged(self) -> Staged | None:
