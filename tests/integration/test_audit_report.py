@@ -301,8 +301,9 @@ def test_nothing_is_written_over_and_nothing_half_is_left(
     with pytest.raises(UsageError, match="already"):
         report(database_at_10, out)
     assert (out / "report.html").read_bytes() == before
+    (out / "report.html").write_bytes(b"an old one")
     report(database_at_10, out, replace=True)
-    assert (out / "report.html").read_bytes() != before
+    assert (out / "report.html").read_bytes().startswith(before[:100])
     assert not [path for path in out.rglob("*") if path.name.endswith(".new")]
     (tmp_path / "file").write_text("")
     with pytest.raises((FailedError, UsageError)):

@@ -344,7 +344,7 @@ def test_a_defect_shows_frames_and_no_local_variable(
         name = CANARY
         raise ValueError(f"row of {name}")
 
-    monkeypatch.setattr("refactorkit.commands.archive_status._look", break_down)
+    monkeypatch.setattr("refactorkit.commands.archive_status.look", break_down)
     outcome = run("archive", "status", "--json", "--log-level", "debug", url=url)
     assert outcome.code == 1
     assert "break_down" in outcome.err
