@@ -46,6 +46,7 @@ def document(result: OperationResult) -> dict[str, Any]:
             }
             for done in result.done
         ],
+        "started_at": result.started_at.isoformat(timespec="seconds"),
         "seconds": round(result.seconds, 6),
         "longest_exclusive_lock_ms": round(result.longest_exclusive_ms, 3),
         "refactors": [_refactor(report) for report in result.refactors],

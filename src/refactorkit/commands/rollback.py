@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path as FilePath
 
 from refactorkit.commands import chain as chains
@@ -91,12 +92,14 @@ def rollback(request: RollbackRequest) -> OperationResult:
         path = path_down(session.found, to=request.to)
         before = session.found.history.current
         if not path.steps:
+            looked_at = datetime.now(UTC)
             refactors, checked = look_again(session, path, evidence)
             return OperationResult(
                 operation="rollback",
                 identity=identity,
                 before=before,
                 after=before,
+                started_at=looked_at,
                 refactors=refactors,
                 checked=checked,
                 evidence=evidence.outcomes
@@ -123,6 +126,7 @@ def rollback(request: RollbackRequest) -> OperationResult:
         identity=identity,
         before=before,
         after=carried.run.after,
+        started_at=carried.started_at,
         rehearsal=request.rehearsal,
         done=carried.run.done,
         refactors=carried.refactors,

@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Final
 
 from refactorkit.commands import chain as chains
@@ -33,6 +34,7 @@ class Carried:
         refactors: what became of the rows; empty where the archive could not be asked.
         statements: what was run, with locks and times.
         longest_exclusive_ms: how long others were shut out of a table, at the most.
+        started_at: before the first statement, by this machine's clock, in UTC.
         seconds: from the first statement to the last commit, without what evidence took.
         checked: what verify says.
     """
@@ -41,6 +43,7 @@ class Carried:
     refactors: tuple[RefactorReport, ...]
     statements: tuple[StatementRecord, ...]
     longest_exclusive_ms: float
+    started_at: datetime
     seconds: float
     checked: Checked
 
@@ -67,7 +70,7 @@ def carry_out(session: Session, path: Path, evidence: EvidenceMaker) -> Carried:
             evidence.look(since[-1], session.connection)
 
         recorder = LockRecorder(session.connection, at_end=look, once_committed=evidence.make)
-        started = time.monotonic()
+        started_at, started = datetime.now(UTC), time.monotonic()
         run = chains.execute(session, path.steps, observer=recorder)
         seconds = time.monotonic() - started - evidence.seconds
     refactors: tuple[RefactorReport, ...] = ()
@@ -80,6 +83,7 @@ def carry_out(session: Session, path: Path, evidence: EvidenceMaker) -> Carried:
         refactors=refactors,
         statements=recorder.statements,
         longest_exclusive_ms=recorder.longest_exclusive_ms,
+        started_at=started_at,
         seconds=seconds,
         checked=checked,
     )
@@ -125,13 +129,14 @@ def rehearse(session: Session, path: Path) -> Carried:
         checks.append(conclude_without_edits(result))
 
     recorder = LockRecorder(session.connection, at_end=look)
-    started = time.monotonic()
+    started_at, started = datetime.now(UTC), time.monotonic()
     run = chains.execute(session, path.steps, observer=recorder, rehearsal=True)
     return Carried(
         run=run,
         refactors=tuple(report_of(each, recorder.statements) for each in facts),
         statements=recorder.statements,
         longest_exclusive_ms=recorder.longest_exclusive_ms,
+        started_at=started_at,
         seconds=time.monotonic() - started,
         checked=checks[-1],
     )

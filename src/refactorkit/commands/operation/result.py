@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from refactorkit.commands.operation.checked import Checked
 from refactorkit.commands.operation.evidence import EvidenceOutcome
@@ -59,6 +60,8 @@ class OperationResult:
         refactors: what became of the rows.
         deletions: what was left out, because it was deleted in the old version.
         forecast: what was counted before; None where it was not.
+        started_at: before the first statement, or the look where nothing was run; by this machine's
+            clock, in UTC.
         seconds: from the first statement to the last commit.
         longest_exclusive_ms: how long others were shut out of a table, at the most.
         statements: what was run, with its locks and its time.
@@ -71,6 +74,7 @@ class OperationResult:
     identity: Identity
     before: int
     after: int
+    started_at: datetime
     rehearsal: bool = False
     done: tuple[StepResult, ...] = ()
     refactors: tuple[RefactorReport, ...] = ()

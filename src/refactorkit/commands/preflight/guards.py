@@ -110,6 +110,9 @@ GROUPS: Final[Mapping[str, Group]] = {
 
 DATA_GROUPS: Final = ("owners_of_rows", "placeholders", "ids", "what_down_kept")
 
+STAGED_BEFORE: Final = ("owners_of_rows", "placeholders")
+"""Those that Up does not ask where subjects are staged: each row was looked at then."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
