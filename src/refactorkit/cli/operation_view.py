@@ -57,6 +57,12 @@ def document(result: OperationResult) -> dict[str, Any]:
             "decisions": dict(result.forecast.decisions),
             "remarks": list(result.forecast.remarks),
         },
+        "prepared": result.preparation
+        and {
+            "looked_at": result.preparation.looked_at and result.preparation.looked_at.isoformat(),
+            "keys": result.preparation.keys,
+            "relied_on": result.preparation.relied_on,
+        },
         "statements": [statement_document(each) for each in result.statements],
         "plan": result.comparison and _comparison(result.comparison),
         "verify": {
@@ -125,9 +131,10 @@ def print_result(console: Console, result: OperationResult) -> None:
             f" {result.longest_exclusive_ms:,.0f} ms; attempts:"
             f" {', '.join(str(done.attempts) for done in result.done)}."
         )
-    for done in result.done:
-        for session in done.terminated:
-            console.print(f"Terminated: {session}", soft_wrap=True)
+    if result.preparation is not None:
+        console.print(result.preparation.sentence, soft_wrap=True)
+    for session in (session for done in result.done for session in done.terminated):
+        console.print(f"Terminated: {session}", soft_wrap=True)
     if result.rehearsal:
         console.print("The locks of a dry run are real; all else was rolled back.")
     if result.comparison is not None:
