@@ -41,7 +41,8 @@ GROUPS: Final[Mapping[str, Group]] = {
     ),
     "columns": Group(
         area=Area.TABLES,
-        do="Bring the column to its definition in the mapping, or change the mapping and compile.",
+        do="Bring the column to its definition in the mapping, or change the mapping and compile;"
+        " rename one whose name the archive needs.",
     ),
     "owners": Group(
         area=Area.RIGHTS,
