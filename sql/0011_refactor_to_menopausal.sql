@@ -290,6 +290,10 @@ BEGIN
         SELECT format('%s.%s is GENERATED ALWAYS AS IDENTITY: its values could not be given back', a.attrelid::regclass, a.attname)
         FROM pg_attribute AS a
         WHERE a.attrelid = ANY (ARRAY['public.patients', 'public.users']::regclass[]) AND a.attidentity = 'a' AND NOT a.attisdropped
+        UNION ALL
+        SELECT format('%s.%s has a name that the archive keeps for columns of its own (refactorkit_...): rename it', a.attrelid::regclass, a.attname)
+        FROM pg_attribute AS a
+        WHERE a.attrelid = ANY (touched) AND starts_with(a.attname, 'refactorkit_') AND NOT a.attisdropped
         ORDER BY 1
     );
 
@@ -2901,6 +2905,10 @@ BEGIN
         SELECT format('%s.%s is GENERATED ALWAYS AS IDENTITY: its values could not be given back', a.attrelid::regclass, a.attname)
         FROM pg_attribute AS a
         WHERE a.attrelid = ANY (ARRAY['archive.patients']::regclass[]) AND a.attidentity = 'a' AND NOT a.attisdropped
+        UNION ALL
+        SELECT format('%s.%s has a name that the archive keeps for columns of its own (refactorkit_...): rename it', a.attrelid::regclass, a.attname)
+        FROM pg_attribute AS a
+        WHERE a.attrelid = ANY (touched) AND starts_with(a.attname, 'refactorkit_') AND NOT a.attisdropped
         ORDER BY 1
     );
 
@@ -2988,7 +2996,7 @@ BEGIN
     WHERE c.relnamespace = to_regnamespace('v10') AND c.relkind = 'v' AND EXISTS (
     SELECT FROM pg_catalog.pg_namespace AS n
     WHERE n.nspname = 'v10' AND pg_catalog.obj_description(n.oid, 'pg_namespace') = 'refactorkit: version 10 beside version 11, patients'
-        AND pg_catalog.pg_has_role(current_user, n.nspowner, 'USAGE'))
+        AND pg_catalog.pg_has_role(me, n.nspowner, 'USAGE'))
         AND c.relname = ANY (ARRAY['users', 'patients', 'assessments']::name[])) AS v)))
         ORDER BY 1
     );
@@ -3057,7 +3065,7 @@ BEGIN
     WHERE c.relnamespace = to_regnamespace('v10') AND c.relkind = 'v' AND EXISTS (
     SELECT FROM pg_catalog.pg_namespace AS n
     WHERE n.nspname = 'v10' AND pg_catalog.obj_description(n.oid, 'pg_namespace') = 'refactorkit: version 10 beside version 11, patients'
-        AND pg_catalog.pg_has_role(current_user, n.nspowner, 'USAGE'))
+        AND pg_catalog.pg_has_role(me, n.nspowner, 'USAGE'))
         AND c.relname = ANY (ARRAY['users', 'patients', 'assessments']::name[])) AS v)))
             GROUP BY 1, 2, 3
         ) AS h

@@ -116,6 +116,18 @@ def everything(db: psycopg.Connection, signer: Signer, url: str) -> dict[str, An
     }
 
 
+def test_when_the_operation_began_is_what_it_says_itself(
+    database_at_10: str, tmp_path: Path
+) -> None:
+    open_clinic(database_at_10)
+    done = run("cutover", "--yes", "--no-preflight", "--json", url=database_at_10)
+    assert done.code == 0, done.err
+    given = kept(tmp_path / "cutover.json", done.document)
+    made = report(database_at_10, tmp_path / "report", operations=(given,))
+    assert made.report.run.started_at == done.document["started_at"]
+    assert made.report.run.seconds == pytest.approx(done.document["seconds"], abs=0.001)
+
+
 def test_all_that_is_known_and_good_is_a_pass_and_each_part_that_lacks_or_is_wrong_is_not(
     db: psycopg.Connection, database_at_10: str, signer: Signer, tmp_path: Path
 ) -> None:

@@ -2,15 +2,17 @@
 
 import signal
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
-from refactorkit.commands.chain import Chain, Session
+from refactorkit.commands.chain import Chain
 from refactorkit.commands.cutover import CutoverRequest, cutover
 from refactorkit.commands.operation.checked import check
-from refactorkit.commands.operation.model import Question
+from refactorkit.commands.operation.model import Asked, Question
 from refactorkit.commands.verdict import Verdict
 from refactorkit.errors import RefusedError
 from refactorkit.mapping.embedded import embedded_mapping
@@ -59,11 +61,20 @@ def request(url: str, **more: object) -> CutoverRequest:
     return CutoverRequest(chain=chain, **more)  # type: ignore[arg-type]
 
 
+def began_since(asked_at: datetime, document: Any) -> bool:
+    """Tell whether a report says in UTC that it began between a moment and now."""
+    began_at = datetime.fromisoformat(document["started_at"])
+    assert began_at.utcoffset() == timedelta(0)
+    return asked_at.replace(microsecond=0) <= began_at <= datetime.now(UTC)
+
+
 def test_it_is_done_verified_and_told(database_at_10: str) -> None:
     open_clinic(database_at_10)
+    asked_at = datetime.now(UTC)
     outcome = run("cutover", "--yes", "--json", url=database_at_10)
     assert outcome.code == 0, outcome.err
     document = outcome.document
+    assert began_since(asked_at, document)
     assert (document["verdict"], document["before"], document["after"]) == ("pass", 10, 11)
     (report,) = document["refactors"]
     counts = report["counts"]
@@ -84,6 +95,9 @@ def test_again_it_changes_nothing_and_verifies(database_at_10: str) -> None:
     outcome = run("cutover", "--yes", url=database_at_10)
     assert outcome.code == 0
     assert "PASS: already at version 11, nothing was run" in outcome.out
+    asked_at = datetime.now(UTC)
+    told = run("cutover", "--yes", "--json", url=database_at_10).document
+    assert (told["files"], began_since(asked_at, told)) == ([], True)
     assert everything(database_at_10) == before
 
 
@@ -313,7 +327,7 @@ def test_a_runner_that_was_at_work_while_the_question_was_open_is_noticed(
 
 
 def test_a_gate_that_says_no_is_heard_before_anything_is_asked(database_at_10: str) -> None:
-    def closed(session: Session, steps: tuple[Step, ...]) -> tuple[str, ...]:
+    def closed(session: Asked, steps: tuple[Step, ...]) -> tuple[str, ...]:
         assert session.found.history.current == 10
         return (f"{steps[0].migration.file} is not wanted today.",)
 

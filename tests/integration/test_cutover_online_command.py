@@ -1,7 +1,10 @@
 """`cutover --online` as an operator types it."""
 
+from datetime import UTC, datetime
+
 import pytest
 
+from tests.integration.test_cutover import began_since
 from tests.support.cli import run
 from tests.support.clinic import open_clinic
 from tests.support.dump import pg_dump
@@ -22,8 +25,10 @@ def test_it_stages_says_where_it_is_and_switches(url: str) -> None:
     asked = run("cutover", "--online", "--status", "--json", url=url)
     assert asked.document == staged.document
 
+    asked_at = datetime.now(UTC)
     done = run("cutover", "--online", "--yes", "--json", url=url)
     assert done.code == 0, done.err
+    assert began_since(asked_at, done.document)
     assert (done.document["verdict"], done.document["after"]) == ("pass", 11)
     assert done.document["subjects_staged"] == staged.document["subjects_staged"]
     assert done.document["locked_ms"] > 0

@@ -13,6 +13,7 @@ from tests.support.evidence import Signer, said
 from tests.support.former import application, seen, switch
 from tests.support.queries import scalar
 from tests.support.refactor import turn
+from tests.support.roles import fresh_role, with_user
 
 MakeDatabase = Callable[[int], str]
 Connect = Callable[..., psycopg.Connection]
@@ -68,6 +69,35 @@ def test_verify_in_both_directions_is_right_after_its_writes(clinic: str) -> Non
     assert run("rollback", "--yes", url=clinic).code == 0
     with application(clinic) as ten:
         assert seen(ten) == now
+
+
+def test_an_auditor_measures_a_rollback_for_its_runner_and_no_view_is_in_the_way(
+    clinic: str, connect: Connect
+) -> None:
+    connection = connect(clinic)
+    with fresh_role(clinic) as auditor:
+        for grant in (
+            "GRANT USAGE ON SCHEMA archive TO {0}",
+            "GRANT SELECT ON ALL TABLES IN SCHEMA archive, public TO {0}",
+            "GRANT SELECT ON ALL SEQUENCES IN SCHEMA archive, public TO {0}",
+            "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA archive TO {0}",
+        ):
+            connection.execute(grant.format(auditor).encode())
+        asking = ("verify", "--rollback", "--json", "--accept", "archive_readers")
+        theirs = run(*asking, "--run-by", connection.info.user, url=with_user(clinic, auditor))
+        assert theirs.code == 0, theirs.out
+        assert theirs.document == run(*asking, url=clinic).document
+        # Down refuses schema v10 of somebody whom its runner cannot speak for.
+        connection.execute(f"ALTER SCHEMA v10 OWNER TO {auditor}".encode())
+        connection.execute(b"CREATE ROLE rk_runner_of_test")
+        try:
+            alone = run(
+                *asking, "--run-by", "rk_runner_of_test", url=with_user(clinic, auditor)
+            ).document
+        finally:
+            connection.execute(b"DROP ROLE rk_runner_of_test")
+        texts = [each["text"] for each in alone["refactors"][0]["refusals"]]
+        assert any("v10.users" in text for text in texts), texts
 
 
 def test_its_writes_pass_the_guards_and_nobody_elses(clinic: str, connect: Connect) -> None:

@@ -119,6 +119,18 @@ PLANTS = {
         Level.NOTE,
         "event trigger rk_e (ddl_command_end) calls public.f()",
     ),
+    "a column that version 10's views would not have": (
+        "ALTER TABLE public.patients ADD extra text",
+        "former_version",
+        Level.NOTE,
+        "cutover --keep-v10 would refuse to make v10: column extra of patients is not known",
+    ),
+    "nothing in the way of version 10's views": (
+        "SELECT",
+        "former_version",
+        Level.OK,
+        "cutover --keep-v10 could make v10",
+    ),
     "a table of an extension": (
         "ALTER EXTENSION plpgsql ADD TABLE public.patients",
         "extension_members",

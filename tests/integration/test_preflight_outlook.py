@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from refactorkit.commands.preflight import Level, outlook
 from refactorkit.commands.preflight.figures import Figures
@@ -109,7 +110,8 @@ def test_preflight_knows_every_mapping(
 ) -> None:
     """Its own words, tables and columns: what is counted before is what happens, twice."""
     story = STORIES[name]
-    prefix = load_mapping(MAPPINGS / f"{name}.toml").name
+    mapping = load_mapping(MAPPINGS / f"{name}.toml")
+    prefix = mapping.name
     before = (MAPPINGS / f"{name}.sql").read_text(encoding="utf-8")
     wrapped = f"-- +goose Up\n-- +goose StatementBegin\n{before}\n-- +goose StatementEnd\n"
     folder = write_files(tmp_path / "sql", {"0001_before.sql": wrapped + "\n-- +goose Down\n"})
@@ -117,6 +119,12 @@ def test_preflight_knows_every_mapping(
     done = run("up", "--to", "1", "--dir", folder, url=empty_database)
     assert done.code == 0, done.err
     db = connect(empty_database)
+    for each in (mapping.source.table, mapping.target.table, *(x.table for x in mapping.link)):
+        table = sql.Identifier("public", each)
+        db.execute(sql.SQL("ALTER TABLE {} ADD refactorkit_turn integer").format(table))
+        (refusal,) = no_gos(look(empty_database, directory=folder))
+        assert "refactorkit_turn has a name that the archive keeps" in refusal
+        db.execute(sql.SQL("ALTER TABLE {} DROP refactorkit_turn").format(table))
     for _ in range(2):
         result = look(empty_database, directory=folder, sample=True)
         assert result.verdict is Verdict.PASS, no_gos(result)

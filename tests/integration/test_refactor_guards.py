@@ -11,6 +11,19 @@ from tests.support.refactor import turn
 USERS_INSERT = "INSERT INTO public.users (id, email, password_hash) VALUES "
 
 UP = {
+    "a column of patients under a name of the archive's own": (
+        "ALTER TABLE public.patients ADD refactorkit_turn integer",
+        r"public.patients.refactorkit_turn has a name that the archive keeps for columns of its own"
+        r" \(refactorkit_...\): rename it",
+    ),
+    "a column of users under a name of the archive's own": (
+        "ALTER TABLE public.users ADD refactorkit_kind text",
+        "public.users.refactorkit_kind has a name that the archive keeps",
+    ),
+    "a column of assessments under such a name": (
+        "ALTER TABLE public.assessments ADD refactorkit_whatever text",
+        "public.assessments.refactorkit_whatever has a name that the archive keeps",
+    ),
     "a foreign key into patients": (
         "CREATE TABLE public.notes (patient_id integer REFERENCES public.patients)",
         "foreign key notes_patient_id_fkey of public.notes is not known to the mapping",
@@ -247,6 +260,18 @@ def test_up_refuses_a_database_that_is_not_at_version_10(
 
 
 DOWN = {
+    "a column of users under a name of the archive's own": (
+        "ALTER TABLE public.users ADD refactorkit_turn integer",
+        "public.users.refactorkit_turn has a name that the archive keeps",
+    ),
+    "a column of the moved patients under such a name": (
+        "ALTER TABLE archive.patients ADD refactorkit_reason text",
+        "archive.patients.refactorkit_reason has a name that the archive keeps",
+    ),
+    "a column of a table that Down moves under such a name": (
+        "ALTER TABLE public.notification_queue ADD refactorkit_turn text",
+        "public.notification_queue.refactorkit_turn has a name that the archive keeps",
+    ),
     "a foreign key into users": (
         "CREATE TABLE public.notes (u integer REFERENCES public.users ON DELETE CASCADE)",
         "foreign key notes_u_fkey of public.notes is not known",

@@ -1,6 +1,7 @@
 """rollback: counted before, whole or not at all, told by row; a dry run leaves no trace."""
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from refactorkit.errors import RefusedError
 from refactorkit.migrations.model import Direction
 from refactorkit.migrations.plan import Step
 from refactorkit.postgres.dsn import Dsn
-from tests.integration.test_cutover import everything
+from tests.integration.test_cutover import began_since, everything
 from tests.support.chain import SQL
 from tests.support.cli import run
 from tests.support.clinic import open_clinic, work_as_version_11
@@ -59,10 +60,14 @@ def test_it_says_what_became_of_every_row(at_11: str) -> None:
 
 def test_a_dry_run_says_the_same_and_leaves_no_trace(at_11: str) -> None:
     before = everything(at_11)
+    asked_at = datetime.now(UTC)
     rehearsed = run("rollback", "--dry-run", "--json", url=at_11)
     assert rehearsed.code == 0, rehearsed.err
+    assert began_since(asked_at, rehearsed.document)
     assert everything(at_11) == before
+    asked_at = datetime.now(UTC)
     done = run("rollback", "--yes", "--json", url=at_11)
+    assert began_since(asked_at, done.document)
     assert everything(at_11) != before
     assert report(rehearsed.document) == report(done.document)
     assert rehearsed.document["dry_run"] is True

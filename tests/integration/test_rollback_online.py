@@ -17,10 +17,12 @@ from tests.support.clinic import open_clinic, work_as_version_11
 from tests.support.databases import Databases
 from tests.support.prepared import both, everything, killed_at, prepare, preparer, told
 from tests.support.refactor import turn
+from tests.support.roles import fresh_role, with_user
 
 Connect = Callable[..., psycopg.Connection]
 CLINICIAN = "(SELECT id FROM public.users WHERE email = 'sixty@clinic.invalid')"
 CHOICES = {"custodian": "sixtyone@clinic.invalid"}
+CHOSEN = ("--custodian", CHOICES["custodian"])
 
 
 def subject(number: int) -> str:
@@ -358,9 +360,76 @@ def test_the_command_prepares_switches_verifies_and_leaves_nothing(twins: Twins)
     outcome = run("rollback", "--online", "--yes", "--json", url=url)
     assert outcome.code == 0, outcome.err
     assert outcome.document["after"] == 10
-    assert run("rollback", "--yes", "--json", url=twins.urls[1]).code == 0
+    assert outcome.document["prepared"]["relied_on"] is True
+    plain = run("rollback", "--yes", "--json", url=twins.urls[1])
+    assert (plain.code, plain.document["prepared"]) == (0, None)
     assert twins.differences() == set()
     assert run("rollback", "--online", "--abort", url=url).code == 3
+
+
+def foretold(url: str) -> Any:
+    outcome = run("verify", "--rollback", *CHOSEN, "--json", url=url)
+    (refactor,) = outcome.document["refactors"]
+    return refactor["prepared"]
+
+
+@pytest.mark.parametrize("spoilt", [None, "the archive edited", "switched", "added"])
+def test_that_it_is_prepared_and_whether_down_relies_on_it_is_told_before_and_after(
+    twins: Twins, spoilt: str | None
+) -> None:
+    url = twins.urls[0]
+    assert foretold(url) is None
+    assert killed_at(twins.prepared, 3)
+    assert foretold(url) == {"looked_at": None, "keys": 0, "is_spoilt": False}
+    prepare(twins.prepared)
+    before = foretold(url)
+    assert (before["is_spoilt"], before["looked_at"] is None) == (False, False)
+    if spoilt:
+        twins.prepared.execute((WRITES | UNSEEN)[spoilt].encode())
+    told = foretold(url)
+    assert told["is_spoilt"] is bool(spoilt)
+    status = run("rollback", "--online", "--status", "--json", url=url).document
+    assert (status["is_spoilt"], status["keys"]) == (told["is_spoilt"], told["keys"])
+    for more in (("--dry-run",), ("--yes",)):
+        outcome = run("rollback", *CHOSEN, *more, "--json", url=url)
+        assert outcome.document["after"] == (11 if more == ("--dry-run",) else 10), outcome.err
+        assert outcome.document["prepared"]["relied_on"] is not bool(spoilt)
+        assert outcome.document["prepared"]["keys"] == told["keys"]
+
+
+def test_who_may_not_look_at_the_preparation_is_told_that_there_is_one(twins: Twins) -> None:
+    prepare(twins.prepared)
+    with fresh_role(twins.urls[0]) as role:
+        twins.prepared.execute(
+            f"GRANT USAGE ON SCHEMA archive TO {role};"
+            f" GRANT SELECT ON ALL TABLES IN SCHEMA archive, public TO {role};"
+            f" GRANT SELECT ON ALL SEQUENCES IN SCHEMA archive, public TO {role};"
+            f" GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA archive TO {role};"
+            f" REVOKE SELECT ON archive.patients_prepared FROM {role}".encode()
+        )
+        asked = run("verify", "--rollback", "--json", url=with_user(twins.urls[0], role))
+        assert asked.code == 3, asked.err
+        (refactor,) = asked.document["refactors"] or [{}]
+        assert refactor["prepared"] == {"looked_at": None, "keys": None, "is_spoilt": None}
+
+
+def test_a_switch_that_gets_no_lock_says_that_what_is_prepared_stays(
+    twins: Twins, connect: Connect
+) -> None:
+    url = twins.urls[0]
+    prepare(twins.prepared)
+    holder = connect(url, autocommit=False)
+    holder.execute("SELECT FROM public.users LIMIT 1")
+    options = ("rollback", *CHOSEN, "--yes", "--lock-timeout-ms", "50", "--retries", "0")
+    for online in ((), ("--online",)):
+        busy = run(*options, *online, url=url)
+        assert busy.code == 4, busy.err
+        assert "What is prepared stays" in busy.err
+    holder.rollback()
+    assert run("rollback", "--online", "--abort", url=url).code == 0
+    holder.execute("SELECT FROM public.users LIMIT 1")
+    busy = run(*options, url=url)
+    assert (busy.code, "prepared" in busy.err) == (4, False)
 
 
 @pytest.mark.parametrize(

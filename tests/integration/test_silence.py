@@ -441,7 +441,7 @@ def test_what_0011_writes_reaches_no_line_of_the_server_s_log(
     assert CANARY not in log()
 
 
-@pytest.mark.parametrize("again", ["cutover --online --yes", "up"])
+@pytest.mark.parametrize("again", ["cutover --online --yes --no-preflight", "up"])
 def test_what_is_staged_reaches_no_line_of_the_server_s_log(
     again: str, url: str, log: Callable[[], str]
 ) -> None:

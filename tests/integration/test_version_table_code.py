@@ -27,6 +27,8 @@ PLANTED = {
     "a domain": "CREATE DOMAIN public.climbing AS integer;"
     "ALTER TABLE public.goose_db_version ADD x public.climbing;"
     "ALTER DOMAIN public.climbing ADD CHECK (public.climb()) NOT VALID",
+    "extended statistics": "CREATE STATISTICS public.s"
+    " ON (public.climb()::integer + version_id) FROM public.goose_db_version",
     "a rule": "CREATE RULE r AS ON INSERT TO public.goose_db_version DO ALSO SELECT public.climb()",
     "a child's trigger": "CREATE TABLE public.child () INHERITS (public.goose_db_version);"
     "CREATE TRIGGER t BEFORE DELETE ON public.child"

@@ -175,6 +175,7 @@ def cutover(
         operator=operator,
     )
     accepted = names(accept or [])
+    gates = (preflight_gate(accepted),) if preflight else ()
     if drop_v10:
         drop_former_version(
             options,
@@ -211,6 +212,7 @@ def cutover(
                 pacing=Pacing(rest=rest, replica_lag_bytes=replica_lag_mb * _MB),
                 evidence=evidence,
                 keep_former=keep_v10,
+                gates=gates,
             ),
             action=next((action for action, given in wanted.items() if given), Action.CUTOVER),
             expect=expectation(expect_database, expect_environment, expect_system_identifier),
@@ -224,7 +226,7 @@ def cutover(
             accept=accepted,
             expect=expectation(expect_database, expect_environment, expect_system_identifier),
             confirm=confirm_by(yes=yes, operation="cutover"),
-            gates=(preflight_gate(accepted),) if preflight else (),
+            gates=gates,
             plan=plan,
             keep_former=keep_v10,
             limits=make_limits(

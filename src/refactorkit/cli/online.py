@@ -120,6 +120,7 @@ def document(result: OnlineResult) -> dict[str, Any]:
     """Return the result as JSON can hold it."""
     return {
         "verdict": result.verdict.value,
+        "started_at": result.started_at.isoformat(timespec="seconds"),
         "before": result.before,
         "after": result.after,
         "subjects_staged": result.subjects,

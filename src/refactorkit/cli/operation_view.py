@@ -46,6 +46,7 @@ def document(result: OperationResult) -> dict[str, Any]:
             }
             for done in result.done
         ],
+        "started_at": result.started_at.isoformat(timespec="seconds"),
         "seconds": round(result.seconds, 6),
         "longest_exclusive_lock_ms": round(result.longest_exclusive_ms, 3),
         "refactors": [_refactor(report) for report in result.refactors],
@@ -55,6 +56,12 @@ def document(result: OperationResult) -> dict[str, Any]:
             "counts": dict(result.forecast.counts),
             "decisions": dict(result.forecast.decisions),
             "remarks": list(result.forecast.remarks),
+        },
+        "prepared": result.preparation
+        and {
+            "looked_at": result.preparation.looked_at and result.preparation.looked_at.isoformat(),
+            "keys": result.preparation.keys,
+            "relied_on": result.preparation.relied_on,
         },
         "statements": [statement_document(each) for each in result.statements],
         "plan": result.comparison and _comparison(result.comparison),
@@ -124,9 +131,10 @@ def print_result(console: Console, result: OperationResult) -> None:
             f" {result.longest_exclusive_ms:,.0f} ms; attempts:"
             f" {', '.join(str(done.attempts) for done in result.done)}."
         )
-    for done in result.done:
-        for session in done.terminated:
-            console.print(f"Terminated: {session}", soft_wrap=True)
+    if result.preparation is not None:
+        console.print(result.preparation.sentence, soft_wrap=True)
+    for session in (session for done in result.done for session in done.terminated):
+        console.print(f"Terminated: {session}", soft_wrap=True)
     if result.rehearsal:
         console.print("The locks of a dry run are real; all else was rolled back.")
     if result.comparison is not None:

@@ -92,7 +92,8 @@ def _text(found: Preparedness) -> str:
         return f"{at}a preparation was stopped. Run rollback --online, or --online --abort."
     if prepared.is_spoilt:
         return (
-            f"{at}the archive was written to, or edited by hand: a rollback will look at every row."
+            f"{at}what was prepared cannot be relied on any more (rollback --online looks anew): a"
+            " rollback will look at every row."
         )
     return (
         f"{at}a rollback is prepared. Of all rows, {prepared.keys:,} written-down keys are left to"

@@ -6,6 +6,7 @@ from refactorkit.cli.render import table
 from refactorkit.commands.verdict import Verdict
 from refactorkit.commands.verify_rollback import Forecast, RollbackResult
 from refactorkit.postgres.decisions import DecisionCount, total
+from refactorkit.postgres.preparing import PreparedRows
 from refactorkit.postgres.rollback_figures import Figures, Refusal, sentence_on_readers
 
 _WORDS = {
@@ -32,6 +33,8 @@ def _forecast(console: Console, forecast: Forecast) -> None:
             console.print(f"  and then: {_refusal(refusal)}", soft_wrap=True)
         for obstacle in measured.obstacles:
             console.print(f"  fails: {obstacle.text}", soft_wrap=True)
+    if forecast.is_prepared:
+        console.print(f"  {_prepared(forecast.prepared)}", soft_wrap=True)
     for sentence in forecast.unknown:
         console.print(f"  unknown: {sentence}", soft_wrap=True)
     if measured is None or measured.figures is None:
@@ -40,6 +43,19 @@ def _forecast(console: Console, forecast: Forecast) -> None:
     _decisions(console, measured.decisions)
     if measured.new_readers:
         console.print(sentence_on_readers(measured.new_readers), soft_wrap=True)
+
+
+def _prepared(found: PreparedRows | None) -> str:
+    if found is None:
+        return "prepared: something is, and this user may not look at it."
+    if found.looked_at is None:
+        return "prepared: a preparation was stopped; Down would look at every row."
+    if found.is_spoilt:
+        return (
+            "prepared: what rollback --online found out cannot be relied on any more; Down would"
+            " look at every row."
+        )
+    return f"prepared: Down would look at the rows of {found.keys:,} written-down keys alone."
 
 
 def _refusal(refusal: Refusal) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path as FilePath
 from typing import Final
 
@@ -84,12 +85,14 @@ def cutover(request: CutoverRequest) -> OperationResult:
         path = path_up(session.found, to=request.to)
         before = session.found.history.current
         if not path.steps:
+            looked_at = datetime.now(UTC)
             refactors, checked = look_again(session, path, evidence)
             return OperationResult(
                 operation="cutover",
                 identity=identity,
                 before=before,
                 after=before,
+                started_at=looked_at,
                 refactors=refactors,
                 checked=checked,
                 evidence=evidence.outcomes
@@ -110,6 +113,7 @@ def cutover(request: CutoverRequest) -> OperationResult:
         identity=identity,
         before=before,
         after=carried.run.after,
+        started_at=carried.started_at,
         done=carried.run.done,
         refactors=carried.refactors,
         deletions=deletions,

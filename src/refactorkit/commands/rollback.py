@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path as FilePath
 
 from refactorkit.commands import chain as chains
@@ -22,8 +23,12 @@ from refactorkit.commands.operation.model import (
 )
 from refactorkit.commands.operation.path import Path, path_down, refuse_several
 from refactorkit.commands.operation.planned import compare, read_plan
-from refactorkit.commands.operation.prepared import prepare_rollback
-from refactorkit.commands.operation.result import OperationResult
+from refactorkit.commands.operation.prepared import (
+    find_prepared,
+    prepare_rollback,
+    saying_what_stays,
+)
+from refactorkit.commands.operation.result import OperationResult, PreparationReport
 from refactorkit.errors import NOTHING_CHANGED, RefusedError
 from refactorkit.postgres.connection import set_for_session
 from refactorkit.postgres.identity import identify
@@ -91,12 +96,14 @@ def rollback(request: RollbackRequest) -> OperationResult:
         path = path_down(session.found, to=request.to)
         before = session.found.history.current
         if not path.steps:
+            looked_at = datetime.now(UTC)
             refactors, checked = look_again(session, path, evidence)
             return OperationResult(
                 operation="rollback",
                 identity=identity,
                 before=before,
                 after=before,
+                started_at=looked_at,
                 refactors=refactors,
                 checked=checked,
                 evidence=evidence.outcomes
@@ -112,17 +119,25 @@ def rollback(request: RollbackRequest) -> OperationResult:
         forecast = _forecast(request, session, path, settings)
         if not request.rehearsal:
             _ask(request, session, path, forecast)
-        if request.online:
-            prepare_rollback(session, path)
+        prepared = (prepare_rollback if request.online else find_prepared)(session, path)
         chains.prepare(session, path.steps, settings)
-        carried = (
-            rehearse(session, path) if request.rehearsal else carry_out(session, path, evidence)
-        )
+        with saying_what_stays(session, path):
+            carried = (
+                rehearse(session, path) if request.rehearsal else carry_out(session, path, evidence)
+            )
     return OperationResult(
         operation="rollback",
         identity=identity,
         before=before,
         after=carried.run.after,
+        started_at=carried.started_at,
+        preparation=None
+        if prepared is None
+        else PreparationReport(
+            looked_at=prepared.looked_at,
+            keys=prepared.keys,
+            relied_on=carried.relied_on_preparation,
+        ),
         rehearsal=request.rehearsal,
         done=carried.run.done,
         refactors=carried.refactors,

@@ -19,6 +19,7 @@ from refactorkit.postgres import history, server_errors
 from refactorkit.postgres.connection import Connection, connected, fetch_value
 from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.history import TableName, VersionTable
+from refactorkit.postgres.preparing import PreparedRows, try_to_see
 from refactorkit.postgres.refactors import Turn, last_turns
 from refactorkit.postgres.rollback import measure
 from refactorkit.postgres.rollback_figures import Measured
@@ -50,11 +51,15 @@ class Forecast:
         turn: its last turn, an Up.
         measured: what was found out; None where the mapping that it ran with cannot be read.
         unknown: sentences about what could not be found out; with one, there is no pass.
+        is_prepared: whether ``rollback --online`` left something for it.
+        prepared: what that is; None where this user may not look at it.
     """
 
     turn: Turn
     measured: Measured | None
     unknown: tuple[str, ...]
+    is_prepared: bool = False
+    prepared: PreparedRows | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -139,7 +144,14 @@ def _forecast(
     measured = measure(
         connection, turn.mapping, settings=request.choices.settings, run_by=request.run_by
     )
-    return Forecast(turn=turn, measured=measured, unknown=(*unknown, *measured.unknown))
+    is_prepared, prepared = try_to_see(connection, turn.mapping)
+    return Forecast(
+        turn=turn,
+        measured=measured,
+        unknown=(*unknown, *measured.unknown),
+        is_prepared=is_prepared,
+        prepared=prepared,
+    )
 
 
 def _applied(connection: Connection, dsn: Dsn) -> list[Turn]:
@@ -226,6 +238,16 @@ def document(result: RollbackResult) -> dict[str, Any]:
     }
 
 
+def _prepared_document(found: PreparedRows | None) -> dict[str, Any]:
+    """Return what is prepared; nulls where this user may not look at it."""
+    looked_at = found.looked_at if found else None
+    return {
+        "looked_at": looked_at.isoformat() if looked_at else None,
+        "keys": found.keys if found else None,
+        "is_spoilt": found.is_spoilt if found else None,
+    }
+
+
 def _forecast_document(forecast: Forecast) -> dict[str, Any]:
     turn, measured = forecast.turn, forecast.measured or Measured()
     figures = measured.figures
@@ -247,6 +269,7 @@ def _forecast_document(forecast: Forecast) -> dict[str, Any]:
             for each in measured.obstacles
         ],
         "unknown": list(forecast.unknown),
+        "prepared": _prepared_document(forecast.prepared) if forecast.is_prepared else None,
         "counts": None
         if figures is None
         else {

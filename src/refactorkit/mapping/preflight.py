@@ -70,9 +70,18 @@ class Questions:
         """The tables that are relinked, with their schema, as ``figures`` counts."""
         return tuple(f"public.{link.table}" for link in self.mapping.link)
 
-    def figures(self, *, again: bool) -> str:
+    @property
+    def stage(self) -> str:
+        """The table that is there while something is staged, with its schema."""
+        return f"archive.{self.mapping.name}_stage"
+
+    def is_staged(self) -> str:
+        """Return one row, where ``stage`` is there: may subjects be there before Up."""
+        return str(self._macros.is_staged())
+
+    def figures(self, *, again: bool, staged: bool) -> str:
         """Return one row of numbers: see ``refactorkit.commands.preflight.figures``."""
-        return str(self._macros.figures(again))
+        return str(self._macros.figures(again, staged))
 
     def unmapped(self) -> str:
         """Return one row: for each lossy column how many values have no image."""
@@ -98,6 +107,7 @@ class Questions:
         condition: str | None,
         *,
         nulls_are_equal: bool,
+        staged: bool,
     ) -> str:
         """Return a count of subjects that would have the key of another row.
 
@@ -106,8 +116,11 @@ class Questions:
             keys: the index's columns or expressions, as the server prints them.
             condition: the index's condition, as the server prints it.
             nulls_are_equal: whether the index takes NULL for a value.
+            staged: whether subjects are there already, who are not in their own way.
         """
-        return str(self._macros.broken_unique(_triples(extra), keys, condition, nulls_are_equal))
+        return str(
+            self._macros.broken_unique(_triples(extra), keys, condition, nulls_are_equal, staged)
+        )
 
     def sample(self, rows: int, *, rebuild: bool) -> tuple[Part, ...]:
         """Return the parts of the sample, in order: they write temporary tables.

@@ -21,6 +21,7 @@ class Preparation:
         look: finds out which rows may differ; reads all of them.
         unhooks: take the triggers away again.
         take_away: takes everything else away.
+        reliable: whether Down would go by it now: a query that finds search_path at pg_catalog.
     """
 
     table: str
@@ -30,6 +31,7 @@ class Preparation:
     look: tuple[bytes, ...]
     unhooks: tuple[tuple[bytes, ...], ...]
     take_away: tuple[bytes, ...]
+    reliable: bytes
 
 
 def preparation_of(mapping: Mapping) -> Preparation:
@@ -44,6 +46,7 @@ def preparation_of(mapping: Mapping) -> Preparation:
         look=_statements(made.look()),
         unhooks=tuple(_statements(made.unhook(trigger)) for trigger in names.triggers),
         take_away=_statements(made.take_away()),
+        reliable=f"SELECT {made.can_be_relied_on()}".encode(),
     )
 
 

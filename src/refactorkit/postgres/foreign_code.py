@@ -3,7 +3,8 @@
 Whoever may create in the schema can make the version table before the first Up does, with a trigger
 or a default that calls a function of theirs: it would run with the rights of the migrating role,
 which is often a superuser. The same goes for whoever was granted TRIGGER on it. Reading is no safer
-than writing: the planner calls the functions of an index's condition. Tables of goose have nothing
+than writing: the planner calls the functions of an index's condition, and of
+extended statistics. Tables of goose have nothing
 of the kind.
 
 Blind spots: a domain of a trusted role whose check calls a stranger's function; an index that the
@@ -42,7 +43,8 @@ _FOREIGN: Final = """
             'pg_catalog.pg_attrdef'::pg_catalog.regclass,
             'pg_catalog.pg_constraint'::pg_catalog.regclass,
             'pg_catalog.pg_trigger'::pg_catalog.regclass,
-            'pg_catalog.pg_policy'::pg_catalog.regclass)
+            'pg_catalog.pg_policy'::pg_catalog.regclass,
+            'pg_catalog.pg_statistic_ext'::pg_catalog.regclass)
             AND d.deptype IN ('a', 'i')
     ),
     used (what, owner) AS (
@@ -84,8 +86,8 @@ def refuse_foreign_code(
         runner: the role that is going to use it; None for the connection's own.
 
     Raises:
-        RefusedError: a trigger, default, constraint, index or column uses what another role owns
-            and can change, or a rule rewrites what is written.
+        RefusedError: a trigger, default, constraint, index, column or statistics uses what another
+            role owns and can change, or a rule rewrites what is written.
     """
     rows = connection.execute(
         _FOREIGN, {"runner": runner, "schema": schema, "name": table}

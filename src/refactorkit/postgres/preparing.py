@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import psycopg
 from psycopg import sql
 
 from refactorkit.mapping.model import Mapping
-from refactorkit.mapping.preparation import preparation_of
+from refactorkit.mapping.preparation import Preparation, preparation_of
 from refactorkit.mapping.stage import stage_of
 from refactorkit.postgres.connection import Connection, fetch_value
 from refactorkit.postgres.lock_waits import DEFAULT_TIMEOUT_MS, LockLimits
@@ -25,12 +26,66 @@ class PreparedRows:
     Attributes:
         looked_at: when all rows were looked at last; None where they were not yet.
         keys: that were written down, then or since: Down looks at no more rows than that.
-        is_spoilt: whether something was written that makes Down look at every row.
+        is_spoilt: whether Down would look at every row all the same: something was written that it
+            cannot foresee, or is not as it was when all rows were looked at.
     """
 
     looked_at: datetime | None
     keys: int
     is_spoilt: bool
+
+
+def what_is_prepared(connection: Connection, preparation: Preparation) -> PreparedRows | None:
+    """Return what is prepared; None where nothing is.
+
+    Raises:
+        psycopg.Error: this user may not look into the archive, or the connection failed.
+    """
+    if not _exists(connection, preparation):
+        return None
+    table, captured = (
+        sql.Identifier("archive", name) for name in (preparation.table, preparation.captured)
+    )
+    with connection.transaction():
+        connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+        looked_at, keys = connection.execute(
+            sql.SQL(
+                "SELECT (SELECT p.at FROM {} AS p WHERE p.facts IS NOT NULL),"
+                " (SELECT count(*) FROM {})"
+            ).format(table, captured)
+        ).fetchone() or (None, 0)
+        relied = connection.execute(preparation.reliable).fetchone()
+    is_spoilt = looked_at is not None and relied != (True,)
+    return PreparedRows(looked_at=looked_at, keys=keys, is_spoilt=is_spoilt)
+
+
+def try_to_see(connection: Connection, mapping: Mapping) -> tuple[bool, PreparedRows | None]:
+    """Tell whether something is prepared, and what; None where this user may not look at it.
+
+    Args:
+        connection: in a transaction, which goes on.
+        mapping: of the refactor that would be taken back.
+    """
+    preparation = preparation_of(mapping)
+    if not _exists(connection, preparation):
+        return False, None
+    try:
+        with connection.transaction():
+            return True, what_is_prepared(connection, preparation)
+    except psycopg.ProgrammingError:
+        return True, None
+
+
+def _exists(connection: Connection, preparation: Preparation) -> bool:
+    return bool(
+        fetch_value(
+            connection,
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_class AS c"
+            " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = 'archive' AND c.relname = %s)",
+            (preparation.table,),
+        )
+    )
 
 
 class Preparer:
@@ -63,27 +118,7 @@ class Preparer:
 
     def look(self) -> PreparedRows | None:
         """Return what is prepared; None where nothing is."""
-        table, captured = (
-            sql.Identifier("archive", name)
-            for name in (self._preparation.table, self._preparation.captured)
-        )
-        exists = fetch_value(
-            self._connection,
-            "SELECT EXISTS (SELECT FROM pg_catalog.pg_class AS c"
-            " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
-            " WHERE n.nspname = 'archive' AND c.relname = %s)",
-            (self._preparation.table,),
-        )
-        if not exists:
-            return None
-        row = self._connection.execute(
-            sql.SQL(
-                "SELECT (SELECT p.at FROM {} AS p WHERE p.facts IS NOT NULL), pg_catalog.count(*),"
-                " pg_catalog.count(*) FILTER (WHERE c.unforeseen) > 0 FROM {} AS c"
-            ).format(table, captured)
-        ).fetchone()
-        assert row is not None  # noqa: S101 - an aggregate has a row
-        return PreparedRows(looked_at=row[0], keys=row[1], is_spoilt=row[2])
+        return what_is_prepared(self._connection, self._preparation)
 
     def hook(self) -> None:
         """Have every write written down from now on; each table is locked for a moment.

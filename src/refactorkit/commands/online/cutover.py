@@ -4,6 +4,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -19,8 +20,9 @@ from refactorkit.commands.online.model import (
 )
 from refactorkit.commands.online.session import Session, session
 from refactorkit.commands.operation.evidence import EvidenceMaker
+from refactorkit.commands.operation.model import pass_gates
 from refactorkit.commands.verify import VerifyRequest, VerifyResult, verify
-from refactorkit.errors import FailedError, RefusedError
+from refactorkit.errors import NOTHING_CHANGED, FailedError, RefusedError
 from refactorkit.postgres.connection import fetch_value, same_server, set_for_session
 from refactorkit.postgres.execution import Runner
 from refactorkit.postgres.observation import Observer
@@ -59,6 +61,7 @@ def cutover(
         RefusedError: a guard said no.
         FailedError: the operator did not confirm, or the server was lost.
     """
+    started_at = datetime.now(UTC)
     evidence = EvidenceMaker(request.evidence, request.chain.dsn)
     with session(request) as opened, contextlib.closing(evidence):
         before = opened.version
@@ -80,6 +83,7 @@ def cutover(
         else:
             evidence.make_of(opened.mapping.name)
     return OnlineResult(
+        started_at=started_at,
         before=before,
         after=after,
         step=step,
@@ -108,11 +112,13 @@ def switch(request: OnlineRequest, report: Report = _quiet) -> OnlineResult:
         RefusedError: nothing is staged.
         RefactorkitError: as ``cutover``.
     """
+    started_at = datetime.now(UTC)
     with session(request) as opened:
         before, subjects = opened.version, must_be_staged(opened).subjects
         step, locked_ms = _switch(opened, report)
         _finish(opened, report)
     return OnlineResult(
+        started_at=started_at,
         before=before,
         after=opened.mapping.version,
         step=step,
@@ -145,9 +151,15 @@ def status(request: OnlineRequest) -> OnlineStatus:
 
 def _stage(opened: Session, report: Report) -> None:
     stager = opened.stager
-    opened.step()  # refuses where another file is to be run before
+    step = opened.step()  # refuses where another file is to be run before
     report(Progress(phase=Phase.LOOK))
     staged = opened.staged()
+    pass_gates(
+        opened,
+        (step,),
+        opened.request.gates,
+        state=NOTHING_CHANGED if staged is None else opened.state(),
+    )
     stager.look_first(at_all=staged is None or not staged.is_expanded)
     if opened.staged() is None:
         report(Progress(phase=Phase.EXPAND, note="archive"))

@@ -1,11 +1,13 @@
 """What goes into a cutover while the old version runs, and what comes out of it."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 from refactorkit.commands.chain import DEFAULT_LOCK_WAIT_SECONDS, Chain
 from refactorkit.commands.operation.evidence import EvidenceOutcome, EvidenceRequest
+from refactorkit.commands.operation.model import Gate
 from refactorkit.commands.verdict import Verdict
 from refactorkit.commands.verify import VerifyResult
 from refactorkit.errors import RefusedError
@@ -67,6 +69,7 @@ class OnlineRequest:
         pacing: how hard the server may be worked.
         evidence: whether to make evidence, and in whose name; None: nobody needs to hear of it.
         keep_former: let the former version's application go on after the switch.
+        gates: what looks at the live database before anything is staged, and before more is.
     """
 
     chain: Chain
@@ -77,6 +80,7 @@ class OnlineRequest:
     pacing: Pacing = field(default_factory=Pacing)
     evidence: EvidenceRequest | None = None
     keep_former: bool = False
+    gates: tuple[Gate, ...] = ()
 
     @property
     def locks(self) -> LockLimits:
@@ -129,6 +133,7 @@ class OnlineResult:
     """What a whole cutover came to.
 
     Attributes:
+        started_at: when this call began, by this machine's clock, in UTC.
         before: the version at the beginning.
         after: the version at the end.
         step: of the migration; None where the switch had happened before.
@@ -139,6 +144,7 @@ class OnlineResult:
         evidence: what became of the evidence.
     """
 
+    started_at: datetime
     before: int
     after: int
     step: StepResult | None

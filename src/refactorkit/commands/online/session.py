@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from refactorkit.commands.chain import Found, look, reading
+from refactorkit.commands.chain import Chain, Found, look, reading
 from refactorkit.commands.former import keeping_former, with_former
 from refactorkit.commands.online.model import OnlineRequest
 from refactorkit.errors import NOTHING_CHANGED, RefactorkitError, RefusedError, UsageError
@@ -47,6 +47,11 @@ class Session:
     found: Found
     stager: Stager
     version: int
+
+    @property
+    def chain(self) -> Chain:
+        """Files and database."""
+        return self.request.chain
 
     @property
     def is_switched(self) -> bool:

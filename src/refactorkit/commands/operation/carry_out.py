@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Final
 
 from refactorkit.commands import chain as chains
@@ -15,7 +16,7 @@ from refactorkit.commands.operation.result import RefactorReport, report_of
 from refactorkit.commands.verdict import Verdict
 from refactorkit.commands.verify import VerifyRequest, verify_here
 from refactorkit.errors import RefactorkitError, RefusedError
-from refactorkit.postgres.connection import connected, same_server
+from refactorkit.postgres.connection import Connection, connected, fetch_value, same_server
 from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.lock_recorder import LockRecorder, StatementRecord
 from refactorkit.postgres.turn_facts import Moment, TurnFacts, facts_of_last_turns, moment
@@ -33,6 +34,8 @@ class Carried:
         refactors: what became of the rows; empty where the archive could not be asked.
         statements: what was run, with locks and times.
         longest_exclusive_ms: how long others were shut out of a table, at the most.
+        started_at: before the first statement, by this machine's clock, in UTC.
+        relied_on_preparation: whether Down went by what was found out beforehand.
         seconds: from the first statement to the last commit, without what evidence took.
         checked: what verify says.
     """
@@ -41,6 +44,8 @@ class Carried:
     refactors: tuple[RefactorReport, ...]
     statements: tuple[StatementRecord, ...]
     longest_exclusive_ms: float
+    relied_on_preparation: bool
+    started_at: datetime
     seconds: float
     checked: Checked
 
@@ -59,15 +64,17 @@ def carry_out(session: Session, path: Path, evidence: EvidenceMaker) -> Carried:
     dsn = same_server(session.chain.dsn, session.connection)
     pid = session.connection.info.backend_pid
     since: list[Moment] = []
+    relied: list[bool] = []
     with connected(dsn) as watcher, contextlib.closing(evidence):
         evidence.stand_by(dsn)
 
         def look(_allow: Callable[[], None]) -> None:
             since.append(moment(watcher, pid))
+            relied.append(_relies_on_preparation(session.connection))
             evidence.look(since[-1], session.connection)
 
         recorder = LockRecorder(session.connection, at_end=look, once_committed=evidence.make)
-        started = time.monotonic()
+        started_at, started = datetime.now(UTC), time.monotonic()
         run = chains.execute(session, path.steps, observer=recorder)
         seconds = time.monotonic() - started - evidence.seconds
     refactors: tuple[RefactorReport, ...] = ()
@@ -80,6 +87,8 @@ def carry_out(session: Session, path: Path, evidence: EvidenceMaker) -> Carried:
         refactors=refactors,
         statements=recorder.statements,
         longest_exclusive_ms=recorder.longest_exclusive_ms,
+        relied_on_preparation=any(relied),
+        started_at=started_at,
         seconds=seconds,
         checked=checked,
     )
@@ -114,10 +123,12 @@ def rehearse(session: Session, path: Path) -> Carried:
     """
     facts: list[TurnFacts] = []
     checks: list[Checked] = []
+    relied: list[bool] = []
 
     def look(allow: Callable[[], None]) -> None:
         facts.clear()
         checks.clear()
+        relied.append(_relies_on_preparation(session.connection))
         pin_transaction(session.connection)
         facts.extend(facts_of_last_turns(session.connection, _names(path)))
         request = VerifyRequest(dsn=session.chain.dsn, allow_edits=False)
@@ -125,15 +136,27 @@ def rehearse(session: Session, path: Path) -> Carried:
         checks.append(conclude_without_edits(result))
 
     recorder = LockRecorder(session.connection, at_end=look)
-    started = time.monotonic()
+    started_at, started = datetime.now(UTC), time.monotonic()
     run = chains.execute(session, path.steps, observer=recorder, rehearsal=True)
     return Carried(
         run=run,
         refactors=tuple(report_of(each, recorder.statements) for each in facts),
         statements=recorder.statements,
         longest_exclusive_ms=recorder.longest_exclusive_ms,
+        relied_on_preparation=any(relied),
+        started_at=started_at,
         seconds=time.monotonic() - started,
         checked=checks[-1],
+    )
+
+
+def _relies_on_preparation(connection: Connection) -> bool:
+    """Ask the open transaction: Down sets this for its own length, and nobody else's counts."""
+    return bool(
+        fetch_value(
+            connection,
+            "SELECT pg_catalog.current_setting('refactorkit.prepared', true) = 'on'",
+        )
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from refactorkit.commands.chain import Session, reading
-from refactorkit.commands.operation.model import Forecast, Gate
+from refactorkit.commands.operation.model import Asked, Forecast, Gate
 from refactorkit.commands.preflight import Level, PreflightRequest, preflight
 from refactorkit.commands.verdict import Verdict
 from refactorkit.mapping.embedded import embedded_mapping
@@ -25,7 +25,7 @@ def preflight_gate(accept: tuple[str, ...]) -> Gate:
         accept: names of checks that the operator overrules.
     """
 
-    def look(session: Session, steps: tuple[Step, ...]) -> tuple[str, ...]:
+    def look(session: Asked, steps: tuple[Step, ...]) -> tuple[str, ...]:
         if embedded_mapping(steps[0].migration) is None:
             return ()
         result = preflight(

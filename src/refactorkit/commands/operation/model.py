@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from refactorkit.commands.chain import Session, look
+from refactorkit.commands.chain import Chain, Found, Session, look
 from refactorkit.errors import NOTHING_CHANGED, RefusedError
 from refactorkit.migrations.plan import Step
+from refactorkit.postgres.connection import Connection
 from refactorkit.postgres.identity import Identity
 
 
@@ -122,13 +123,29 @@ class Confirm(Protocol):
         """Return whether the operator says yes, to the deletions too."""
 
 
+class Asked(Protocol):
+    """What a gate is given of a session, online or not."""
+
+    @property
+    def chain(self) -> Chain:
+        """Files and database."""
+
+    @property
+    def connection(self) -> Connection:
+        """The session's own connection, whose locks are in nobody's way."""
+
+    @property
+    def found(self) -> Found:
+        """Files and version table, as they were when the session began."""
+
+
 class Gate(Protocol):
     """Looks at the live database before anything is tried, and changes nothing.
 
     The guards in the SQL of a refactor stand behind all gates, and look again under the locks.
     """
 
-    def __call__(self, session: Session, steps: tuple[Step, ...]) -> tuple[str, ...]:
+    def __call__(self, session: Asked, steps: tuple[Step, ...]) -> tuple[str, ...]:
         """Return the reasons against running the steps, a sentence each; none is a yes."""
 
 
@@ -158,8 +175,20 @@ class Meter(Protocol):
         """Return the forecast; None where it cannot be made."""
 
 
-def pass_gates(session: Session, steps: tuple[Step, ...], gates: tuple[Gate, ...]) -> None:
+def pass_gates(
+    session: Asked,
+    steps: tuple[Step, ...],
+    gates: tuple[Gate, ...],
+    *,
+    state: str = NOTHING_CHANGED,
+) -> None:
     """Ask every gate.
+
+    Args:
+        session: of the operation.
+        steps: what is to be run.
+        gates: who is asked.
+        state: in which state the database is.
 
     Raises:
         RefusedError: one of them says no; all reasons are told.
@@ -168,7 +197,7 @@ def pass_gates(session: Session, steps: tuple[Step, ...], gates: tuple[Gate, ...
     if reasons:
         raise RefusedError(
             " ".join(reasons),
-            state=NOTHING_CHANGED,
+            state=state,
             hint="Mend what is named, and look again.",
         )
 

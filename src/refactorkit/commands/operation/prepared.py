@@ -1,6 +1,8 @@
 """The part of a rollback that needs no lock, done beside the running application."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,12 +12,13 @@ from refactorkit.commands import chain as chains
 from refactorkit.commands.chain import Chain, Limits, Session, reading
 from refactorkit.commands.operation.model import Expectation
 from refactorkit.commands.operation.path import Path, path_down
-from refactorkit.errors import NOTHING_CHANGED, RefusedError
+from refactorkit.errors import NOTHING_CHANGED, BusyError, RefactorkitError, RefusedError
 from refactorkit.mapping.compiled import refactor_of
 from refactorkit.mapping.model import Mapping
+from refactorkit.mapping.preparation import preparation_of
 from refactorkit.postgres.connection import refuse_read_only
 from refactorkit.postgres.identity import identify
-from refactorkit.postgres.preparing import PreparedRows, Preparer
+from refactorkit.postgres.preparing import PreparedRows, Preparer, what_is_prepared
 
 _log = structlog.get_logger()
 _STAYS: Final = (
@@ -73,6 +76,32 @@ def prepare_rollback(session: Session, path: Path) -> PreparedRows | None:
         seconds=round(time.monotonic() - started, 1),
     )
     return found
+
+
+def find_prepared(session: Session, path: Path) -> PreparedRows | None:
+    """Return what an earlier ``rollback --online`` left for the first refactor that goes.
+
+    Raises:
+        RefactorkitError: this user may not look into the archive, or the connection failed.
+    """
+    refactors = (refactor_of(step.migration) for step in path.steps)
+    first = next((each.mapping for each in refactors if each is not None), None)
+    if first is None:
+        return None
+    with reading():
+        return what_is_prepared(session.connection, preparation_of(first))
+
+
+@contextlib.contextmanager
+def saying_what_stays(session: Session, path: Path) -> Iterator[None]:
+    """Have an error of the switch that can be tried again say that what is prepared is there."""
+    try:
+        yield
+    except BusyError as busy:
+        with contextlib.suppress(RefactorkitError):
+            if find_prepared(session, path) is not None:
+                busy.state += _STAYS
+        raise
 
 
 def stage_rollback(

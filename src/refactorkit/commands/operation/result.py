@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from refactorkit.commands.operation.checked import Checked
 from refactorkit.commands.operation.evidence import EvidenceOutcome
@@ -46,6 +47,31 @@ class RefactorReport:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PreparationReport:
+    """What was prepared for a rollback beforehand, and whether it was of use.
+
+    Attributes:
+        looked_at: when all rows were looked at; None where that was stopped.
+        keys: of rows that may differ, as the switch began.
+        relied_on: whether Down looked at those rows alone; else it looked at every row.
+    """
+
+    looked_at: datetime | None
+    keys: int
+    relied_on: bool
+
+    @property
+    def sentence(self) -> str:
+        """Say it to the operator."""
+        if self.relied_on:
+            return (
+                f"Prepared beforehand: Down looked at the rows of {self.keys:,} written-down keys,"
+                " and of those written until it had its locks."
+            )
+        return "What was prepared beforehand could not be relied on: Down looked at every row."
+
+
+@dataclass(frozen=True, kw_only=True)
 class OperationResult:
     """The end of a cutover or a rollback.
 
@@ -59,6 +85,9 @@ class OperationResult:
         refactors: what became of the rows.
         deletions: what was left out, because it was deleted in the old version.
         forecast: what was counted before; None where it was not.
+        started_at: before the first statement, or the look where nothing was run; by this machine's
+            clock, in UTC.
+        preparation: what was prepared for a rollback; None where nothing was.
         seconds: from the first statement to the last commit.
         longest_exclusive_ms: how long others were shut out of a table, at the most.
         statements: what was run, with its locks and its time.
@@ -71,11 +100,13 @@ class OperationResult:
     identity: Identity
     before: int
     after: int
+    started_at: datetime
     rehearsal: bool = False
     done: tuple[StepResult, ...] = ()
     refactors: tuple[RefactorReport, ...] = ()
     deletions: tuple[Deletion, ...] = ()
     forecast: Forecast | None = None
+    preparation: PreparationReport | None = None
     seconds: float = 0.0
     longest_exclusive_ms: float = 0.0
     statements: tuple[StatementRecord, ...] = field(default=(), repr=False)

@@ -13,7 +13,7 @@ class Figures:
 
     Attributes:
         sources: rows of the source.
-        natives: rows of the target.
+        natives: rows of the target, without subjects that are staged.
         pairs: sources that there will be, those withheld since the last Down included.
         subjects: pairs whose target row Up makes.
         renumbered: pairs whose target row has another id than the source row.
@@ -38,13 +38,13 @@ class Figures:
     relinked: Mapping[str, int]
 
 
-def count(look: Look, questions: Questions, *, again: bool) -> Figures:
+def count(look: Look, questions: Questions, *, again: bool, staged: bool) -> Figures:
     """Count.
 
     Raises:
         UnseenError: this user may not read the tables, or it took too long.
     """
-    row = look.query(questions.figures(again=again))[0]
+    row = look.query(questions.figures(again=again, staged=staged))[0]
     *numbers, links, relinked = row
     lossy = questions.lossy
     imageless = look.query(questions.unmapped())[0] if lossy else ()

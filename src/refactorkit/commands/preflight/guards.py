@@ -41,7 +41,8 @@ GROUPS: Final[Mapping[str, Group]] = {
     ),
     "columns": Group(
         area=Area.TABLES,
-        do="Bring the column to its definition in the mapping, or change the mapping and compile.",
+        do="Bring the column to its definition in the mapping, or change the mapping and compile;"
+        " rename one whose name the archive needs.",
     ),
     "owners": Group(
         area=Area.RIGHTS,
@@ -109,6 +110,9 @@ GROUPS: Final[Mapping[str, Group]] = {
 """The groups of Up in the order in which it asks."""
 
 DATA_GROUPS: Final = ("owners_of_rows", "placeholders", "ids", "what_down_kept")
+
+STAGED_BEFORE: Final = ("owners_of_rows", "placeholders")
+"""Those that Up does not ask where subjects are staged: each row was looked at then."""
 
 
 @dataclass(frozen=True, kw_only=True)

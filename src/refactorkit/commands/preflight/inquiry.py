@@ -9,6 +9,7 @@ from refactorkit.commands.preflight import (
     activity,
     dependants,
     files,
+    former,
     guards,
     identity,
     outlook,
@@ -25,6 +26,7 @@ from refactorkit.commands.preflight.finding import (
     Level,
     Observation,
     no_go,
+    note,
     ok,
     unknown,
 )
@@ -43,6 +45,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     *server.CHECKS,
     *rights.CHECKS,
     *dependants.CHECKS,
+    *former.CHECKS,
     *readers.CHECKS,
     *values.CHECKS,
     *activity.CHECKS,
@@ -61,6 +64,10 @@ TABLES_CHECK: Final = "tables"
 
 _SILENT: Final = unknown(
     "the check said nothing", "This is a defect in refactorkit: please report it."
+)
+_STAGED: Final = note(
+    "does not apply: cutover --online looked at each row when it made its subject, and looks again"
+    " at those that are written since"
 )
 
 
@@ -121,7 +128,8 @@ class Inquiry:
             asked.add(group)
             self._note(group, guards.GROUPS[group].area, observation, needed=True)
         for group in guards.GROUPS.keys() - asked:
-            self._note(group, guards.GROUPS[group].area, _SILENT, needed=True)
+            seen = _STAGED if scene.staged is True and group in guards.STAGED_BEFORE else _SILENT
+            self._note(group, guards.GROUPS[group].area, seen, needed=True)
         self._guard_seconds = interview.seconds
         for check in CHECKS[len(identity.CHECKS) :]:
             self._run(check, scene)
@@ -173,11 +181,19 @@ class Inquiry:
     def _make_scene(self, refactor: Refactor) -> Scene:
         questions = Questions(refactor.mapping)
         figures: Figures | UnseenError
+        staged: bool | UnseenError = False
         try:
+            if not self._look.ask("missing_tables", tables=[questions.stage]):
+                staged = bool(self._look.query(questions.is_staged())[0][0])
+        except UnseenError as unseen:
+            staged = unseen
+        try:
+            if isinstance(staged, UnseenError):
+                raise staged
             # Where Down has run, the archive remembers pairs and ids.
             turns = f"archive.{refactor.mapping.name}_turns"
             again = not self._look.ask("missing_tables", tables=[turns])
-            figures = count(self._look, questions, again=again)
+            figures = count(self._look, questions, again=again, staged=staged)
         except UnseenError as unseen:
             figures = unseen
         found = self._found
@@ -191,6 +207,7 @@ class Inquiry:
             questions=questions,
             guards=up_guards(refactor.mapping),
             figures=figures,
+            staged=staged,
         )
 
     def _run(self, check: Check, scene: Scene) -> None:

@@ -65,6 +65,11 @@ def predict(scene: Scene, *, guard_seconds: float, fires: bool) -> Prediction | 
     if not scene.request.sample or scene.identity.is_standby:
         why = "--no-sample" if not scene.request.sample else "a standby has no temporary tables"
         return UnseenError(f"no sample was taken ({why})", "Run preflight with a sample.")
+    if scene.staged is not False:
+        return UnseenError(
+            "no sample was taken: something is staged, and Up does only what is left of it",
+            "The switch tells how long its locks were held; so does a drill on a copy (--from).",
+        )
     if fires:
         return UnseenError(
             "no sample was taken: an event trigger would run for its temporary tables",

@@ -97,6 +97,7 @@ class Scene:
         questions: the queries of its mapping.
         guards: what its Up must find.
         figures: how many rows; or why they could not be counted.
+        staged: whether an online cutover has made subjects already; or why that is not to be seen.
     """
 
     look: Look
@@ -108,6 +109,18 @@ class Scene:
     questions: Questions
     guards: Guards
     figures: Figures | UnseenError
+    staged: bool | UnseenError
+
+    @property
+    def is_staged(self) -> bool:
+        """Whether subjects may be there before Up.
+
+        Raises:
+            UnseenError: that is not to be seen.
+        """
+        if isinstance(self.staged, UnseenError):
+            raise self.staged
+        return self.staged
 
     @property
     def tables(self) -> list[str]:

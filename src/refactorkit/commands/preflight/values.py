@@ -73,7 +73,7 @@ def subject_checks(scene: Scene) -> Iterator[Observation]:
 
 def subject_keys(scene: Scene) -> Iterator[Observation]:
     """Hold them against unique indexes of the target, the primary key aside."""
-    extra = _extra(scene)
+    extra, staged = _extra(scene), scene.is_staged
     seen = 0
     found = scene.look.ask("unique_indexes", target=scene.target)
     for name, keys, condition, columns, nulls_are_equal, is_exclusion, is_foreign in found:
@@ -84,7 +84,9 @@ def subject_keys(scene: Scene) -> Iterator[Observation]:
         yield from _counted(
             scene,
             f"unique index {name}",
-            scene.questions.broken_unique(extra, keys, condition, nulls_are_equal=nulls_are_equal),
+            scene.questions.broken_unique(
+                extra, keys, condition, nulls_are_equal=nulls_are_equal, staged=staged
+            ),
             reason,
             breaks="would meet the same key twice for {} subjects",
             accept="subject_keys",
