@@ -46,7 +46,7 @@ def counts(
     if turn.direction == "up" and recorded is not None:
         equations.append(
             model.Equation(
-                text=f"rows moved by turn {turn.number} {recorded}"
+                text=f"rows moved by turn {turn.number}: {recorded}"
                 f" = rows kept now {number['sources']} + erased since {erased}",
                 holds=recorded == number["sources"] + erased,
             )
