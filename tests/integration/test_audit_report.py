@@ -311,12 +311,13 @@ def test_nothing_is_written_over_and_nothing_half_is_left(
     turn(db, "up")
     out = tmp_path / "out"
     report(database_at_10, out)
-    before = (out / "report.json").read_bytes()
+    before = (out / "report.html").read_bytes()
     with pytest.raises(UsageError, match="already"):
         report(database_at_10, out)
-    assert (out / "report.json").read_bytes() == before
+    assert (out / "report.html").read_bytes() == before
+    (out / "report.html").write_bytes(b"an old one")
     report(database_at_10, out, replace=True)
-    assert (out / "report.json").read_bytes() != before
+    assert (out / "report.html").read_bytes().startswith(before[:100])
     assert not [path for path in out.rglob("*") if path.name.endswith(".new")]
     (tmp_path / "file").write_text("")
     with pytest.raises((FailedError, UsageError)):
