@@ -3,8 +3,10 @@
 import copy
 import json
 import os
+import resource
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ import psycopg
 import pytest
 
 from refactorkit.commands.audit.report import ReportRequest, ReportResult, audit_report
-from refactorkit.errors import FailedError, RefusedError, UsageError
+from refactorkit.commands.audit.report.writing import write_all
+from refactorkit.errors import NOTHING_CHANGED, FailedError, RefusedError, UsageError
 from refactorkit.migrations.model import Direction
 from refactorkit.postgres.dsn import Dsn
 from refactorkit.report.schema import schema, schema_text
@@ -89,6 +92,17 @@ DRILL = {
     "steps": [{"title": "Cutover", "verdict": "pass", "differences": 0, "seconds": 0.5}],
     "counts": {"rows_compared": 100, "differences": 0},
 }
+
+
+@contextmanager
+def no_file_longer_than(octets: int) -> Iterator[None]:
+    """Let no process of ours write more than this into a file, as on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (octets, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def kept(path: Path, document: Any) -> Path:
@@ -320,6 +334,59 @@ def test_nothing_is_written_over_and_nothing_half_is_left(
     (tmp_path / "file").write_text("")
     with pytest.raises((FailedError, UsageError)):
         report(database_at_10, tmp_path / "file" / "out")
+
+
+@pytest.mark.parametrize("room", [0, 100, 20_000])
+@pytest.mark.parametrize("is_there", [False, True], ids=["new", "replaced"])
+def test_a_full_disk_leaves_the_report_that_was_there_or_none(
+    room: int, is_there: bool, db: psycopg.Connection, database_at_10: str, tmp_path: Path
+) -> None:
+    turn(db, "up")
+    out = tmp_path / "a" / "out"
+    before: dict[Path, bytes] = {}
+    if is_there:
+        report(database_at_10, out)
+        before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    options = ["--format", "csv,json,html", *(["--force"] if is_there else [])]
+    with no_file_longer_than(room):
+        done = run("audit", "report", "--output", out, *options, "--json", url=database_at_10)
+    assert done.code == 1, done.err
+    assert done.document["error"]["kind"] == "failed"
+    assert str(out) in done.document["error"]["message"]
+    assert "File too large" in done.document["error"]["message"]
+    assert done.document["error"]["state"] == NOTHING_CHANGED
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert is_there or not (tmp_path / "a").exists()
+
+
+def test_where_the_last_file_is_taken_meanwhile_the_first_do_not_stay(tmp_path: Path) -> None:
+    """Somebody else's file is made between our look and our writing."""
+    first, last = tmp_path / "new" / "a", tmp_path / "b"
+
+    class Taken(dict[Path, bytes]):
+        def items(self) -> Any:
+            last.write_bytes(b"theirs")
+            return super().items()
+
+    with pytest.raises(UsageError, match="already"):
+        write_all(Taken({first: b"1", last: b"2"}), replace=False)
+    assert list(tmp_path.rglob("*")) == [last]
+    assert last.read_bytes() == b"theirs"
+
+
+def test_no_table_of_an_older_report_stays_beside_a_newer_one(
+    db: psycopg.Connection, database_at_10: str, signer: Signer, tmp_path: Path
+) -> None:
+    turn(db, "up")
+    signer.anchor(database_at_10)
+    with_evidence = report(database_at_10, tmp_path / "out", keys=(signer.public,))
+    assert with_evidence.report.evidence is not None
+    db.execute("TRUNCATE archive.patients_evidence")
+    without = report(database_at_10, tmp_path / "out", replace=True)
+    assert without.report.evidence is None
+    assert without.files == with_evidence.files
+    trees = (tmp_path / "out" / "tables" / "evidence_trees.csv").read_text()
+    assert trees.splitlines() == ["table,role,rows,root,verified,erased,differences"]
 
 
 def test_one_format_goes_into_one_file(

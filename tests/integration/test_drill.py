@@ -18,10 +18,10 @@ from tests.support.servers import Server
 
 LEFT = "SELECT count(*) FROM pg_database WHERE starts_with(datname, 'refactorkit_drill_')"
 DEFAULT_STEPS = [
-    "chain", "seed", "dressing", "before", "up", "people", "verify", "down", "undo-rows",
-    "undo-catalog", "up-again", "writes", "after", "custodian", "down-after-writes",
-    "rollback-rows", "rollback-catalog", "rollback-decisions", "verify-rollback", "up-once-more",
-    "redo-rows", "redo-catalog", "verify-redo", "sequences",
+    "chain", "seed", "dressing", "before", "up", "people", "verify", "evidence", "evidence-rows",
+    "down", "undo-rows", "undo-catalog", "up-again", "writes", "after", "custodian",
+    "down-after-writes", "rollback-rows", "rollback-catalog", "rollback-decisions",
+    "verify-rollback", "up-once-more", "redo-rows", "redo-catalog", "verify-redo", "sequences",
 ]  # fmt: skip
 COMPARISONS = ("people", "undo-rows", "rollback-rows", "redo-rows")
 

@@ -3,10 +3,17 @@
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
+from refactorkit.commands.drill import notary
+from refactorkit.commands.drill.notary import Notary
+from refactorkit.commands.drill.steps import Outcome
+from refactorkit.errors import RefusedError
+from refactorkit.evidence.keys import SigningKey
+from refactorkit.postgres.connection import connected
 from tests.support import cli
 from tests.support.chain import SQL
 from tests.support.servers import Server
@@ -158,6 +165,81 @@ def test_a_planted_fault_is_found_where_it_is(fault: str, server: Server, tmp_pa
     assert any(
         table.startswith(plant.table) and plant.column in (None, column) for table, column in named
     ), named
+
+
+@pytest.mark.parametrize(
+    ("statement", "table"),
+    [
+        ("UPDATE archive.patients SET bmi = 1 WHERE id = 7", "archive.patients"),
+        ("DELETE FROM archive.patients_map WHERE source_id = 7", "archive.patients_map"),
+        ("ALTER TABLE public.users ALTER COLUMN phone SET DEFAULT 'x'", "public.users.phone"),
+        ("SELECT setval('public.users_id_seq', 1)", "public.users_id_seq"),
+    ],
+)
+def test_what_is_changed_after_it_was_signed_is_named(
+    statement: str, table: str, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign = Notary.sign
+
+    def sign_and_change(notary: Notary) -> Outcome:
+        signed = sign(notary)
+        with connected(notary.dsn) as connection:
+            connection.execute(statement.encode())
+        return signed
+
+    monkeypatch.setattr(Notary, "sign", sign_and_change)
+    assert table in {each["table"] for each in evidence_step(server)["listed"]}
+
+
+def test_a_signature_of_another_key_is_no_evidence(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign = Notary.sign
+
+    def sign_and_forge(notary: Notary) -> Outcome:
+        signed = sign(notary)
+        (public,) = notary.folder.glob("*.pub")
+        public.write_bytes(SigningKey.generate().public.pem)
+        return signed
+
+    monkeypatch.setattr(Notary, "sign", sign_and_forge)
+    named = {each["difference"] for each in evidence_step(server)["listed"]}
+    assert named == {"signature is not valid"}
+
+
+def test_without_evidence_a_drill_is_no_pass_and_goes_on(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise RefusedError("The archive is of somebody else.", hint="Ask them.")
+
+    monkeypatch.setattr(notary, "anchor", refused)
+    outcome = cli.run(
+        "--dir", SQL, "--json", "--log-level", "error", "drill", "--patients", "20",
+        url=server.url("postgres"),
+    )  # fmt: skip
+    assert (outcome.code, outcome.document["verdict"]) == (3, "incomplete")
+    reasons = {
+        step["name"]: step["reason"]
+        for step in outcome.document["steps"]
+        if step["verdict"] != "pass"
+    }
+    assert reasons == {
+        "evidence": "The archive is of somebody else. Ask them.",
+        "evidence-rows": "There is no evidence.",
+    }
+
+
+def evidence_step(server: Server) -> Any:
+    """Drill, and return the step that must have failed."""
+    outcome = cli.run(
+        "--dir", SQL, "--json", "--log-level", "error", "drill", "--patients", "20",
+        url=server.url("postgres"),
+    )  # fmt: skip
+    assert (outcome.code, outcome.document["verdict"]) == (3, "fail")
+    (step,) = (each for each in outcome.document["steps"] if each["name"] == "evidence-rows")
+    assert step["verdict"] == "fail", step
+    return step
 
 
 def test_no_output_holds_a_value_of_a_row(database_at_10: str, tmp_path: Path) -> None:

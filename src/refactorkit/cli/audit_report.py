@@ -8,8 +8,7 @@ from rich.console import Console
 
 from refactorkit.cli.context import require_dsn, settings
 from refactorkit.cli.render import emit, progress, table
-from refactorkit.commands.audit.report import ReportRequest, ReportResult, audit_report
-from refactorkit.commands.audit.report.use_case import Format
+from refactorkit.commands.audit.report import Format, ReportRequest, ReportResult, audit_report
 from refactorkit.errors import UsageError
 
 _Files = list[Path] | None

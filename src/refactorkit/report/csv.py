@@ -11,29 +11,31 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from refactorkit.report.model import Report
+from refactorkit.report.model import Cell, Change, Report, Tree
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def tables(report: Report) -> dict[str, bytes]:
-    """Return each table's text in UTF-8 by its name; a table without rows has its headings."""
+    """Return each table's text in UTF-8 by its name.
+
+    They are always the same names, so that none of an older report stays beside a newer one; a
+    table without rows has its headings.
+    """
     made = {
-        name: _table(field_type(name), getattr(report, name))
+        name: _table(kind, getattr(report, name))
         for name in Report.model_fields
-        if isinstance(getattr(report, name), list) and field_type(name) is not None
+        if isinstance(getattr(report, name), list) and (kind := field_type(name)) is not None
     }
     evidence = report.evidence
-    if evidence is not None:
-        made["evidence_trees"] = _table(None, evidence.trees)
-        made["evidence_changes"] = _table(None, evidence.changes)
+    made["evidence_trees"] = _table(Tree, evidence.trees if evidence else ())
+    made["evidence_changes"] = _table(Change, evidence.changes if evidence else ())
     cells = [
         {"source": each.source, "target": each.target, "kind": each.kind, **cell.model_dump()}
         for each in report.distributions
         for cell in each.cells
     ]
-    if cells:
-        made["distribution_cells"] = _written(list(cells[0]), cells)
+    made["distribution_cells"] = _written(["source", "target", "kind", *Cell.model_fields], cells)
     return made
 
 
@@ -57,10 +59,8 @@ def safe(value: object) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def _table(kind: type[BaseModel] | None, entries: Sequence[BaseModel]) -> bytes:
-    kind = kind or (type(entries[0]) if entries else None)
-    headings = list(kind.model_fields) if kind else []
-    return _written(headings, [entry.model_dump() for entry in entries])
+def _table(kind: type[BaseModel], entries: Sequence[BaseModel]) -> bytes:
+    return _written(list(kind.model_fields), [entry.model_dump() for entry in entries])
 
 
 def _written(headings: list[str], rows: Sequence[dict[str, Any]]) -> bytes:

@@ -14,9 +14,24 @@ from typing import Final
 import jinja2
 from markupsafe import Markup
 
-from refactorkit.report.model import Cell, Report
+from refactorkit.report.model import Catalog, Cell, Distribution, Report
 
 _BAR: Final = 160  # user units of a plot's width
+_TO: Final = " to below "
+_NOW: Final = "now: "
+_THEN: Final = "in the transaction of turn "
+_MEANING: Final = {
+    "sources": "rows of the old table",
+    "pairs": "of an old row and its new one",
+    "subjects": "new rows that old rows became",
+    "subjects living in the target": "new rows that old rows became, still there",
+    "natives": "rows of the new table that are nobody's old row",
+    "natives shown": "of these, shown as rows of the old table",
+    "renumbered": "old rows whose new row has another id",
+    "targets": "rows of the new table",
+    "other rows of the target": "there before, or made since",
+    "decisions": "values or rows that gave way, written down",
+}
 
 
 def render(report: Report) -> str:
@@ -40,6 +55,58 @@ def bar(count: int | None, cells: Sequence[Cell]) -> int:
     return round(_BAR * (count or 0) / most)
 
 
+def drawn(distribution: Distribution) -> list[Cell]:
+    """Return the classes as the page shows them: empty ranges side by side are one range."""
+    shown: list[Cell] = []
+    for cell in distribution.cells:
+        last = shown[-1] if shown else None
+        if last and _is_empty_range(last, distribution) and _is_empty_range(cell, distribution):
+            low, high = last.label.partition(_TO)[0], cell.label.partition(_TO)[2]
+            shown[-1] = last.model_copy(update={"label": f"{low}{_TO}{high}"})
+        else:
+            shown.append(cell)
+    return shown
+
+
+def compared(catalog: Catalog, catalogs: Sequence[Catalog]) -> str:
+    """Return what a schema's fingerprint says beside those after earlier turns of its kind."""
+    if catalog.same_as is not None:
+        return f"same as after turn {catalog.same_as}"
+    earlier = [
+        each.turn
+        for each in catalogs[: catalogs.index(catalog)]
+        if (each.version, each.direction) == (catalog.version, catalog.direction)
+    ]
+    return f"CHANGED since turn {earlier[-1]}" if earlier else "the first of its kind"
+
+
+def counted(report: Report) -> list[list[str]]:
+    """Return the counts side by side: what, what that means, now, and in the last transaction."""
+    found: dict[str, dict[str, str]] = {}
+    for each in report.counts:
+        if each.name.startswith(_THEN):
+            when, name = "then", each.name.removeprefix(_THEN).partition(": ")[2]
+        else:
+            when, name = "now", each.name.removeprefix(_NOW)
+        found.setdefault(name, {})[when] = _number(each.rows)
+    return [
+        [
+            name,
+            _MEANING.get(name, ""),
+            rows.get("now", "not counted"),
+            rows.get("then", "not counted"),
+        ]
+        for name, rows in found.items()
+    ]
+
+
+def _is_empty_range(cell: Cell, distribution: Distribution) -> bool:
+    nothing_after = cell.after == 0 or distribution.after_missing is None
+    return (
+        distribution.kind == "ranges" and _TO in cell.label and cell.before == 0 and nothing_after
+    )
+
+
 @cache
 def _style() -> str:
     return (files("refactorkit.report") / "templates" / "report.css").read_text("utf-8")
@@ -54,7 +121,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"bar": bar}
+    made.globals |= {"bar": bar, "counted": counted, "drawn": drawn, "compared": compared}
     made.filters |= {"number": _number, "moment": _moment, "size": _size}
     return made
 

@@ -2,8 +2,10 @@
 
 import contextlib
 import secrets
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import structlog
 
@@ -16,6 +18,7 @@ from refactorkit.commands.drill.model import (
     Place,
     document,
 )
+from refactorkit.commands.drill.notary import Notary
 from refactorkit.commands.drill.states import Observer
 from refactorkit.commands.drill.steps import NOT_RUN, Recorder, StepResult
 from refactorkit.postgres.connection import connected
@@ -77,7 +80,14 @@ def drill(
             version_table=request.table,
             limit=request.limit,
         )
-        course = Course(request=request, ground=here, observer=observer, recorder=recorder)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="refactorkit-drill-")))
+        course = Course(
+            request=request,
+            ground=here,
+            observer=observer,
+            recorder=recorder,
+            notary=Notary(dsn=here.dsn, folder=folder, limit=request.limit),
+        )
         with server_errors_explained("Preparing the drill"):
             scratch.create()
         with recorder.until_stopped():

@@ -14,6 +14,7 @@ from refactorkit.commands.drill.casting import cast
 from refactorkit.commands.drill.expectation import Expectation, Ids, Writes
 from refactorkit.commands.drill.ground import Ground, restore
 from refactorkit.commands.drill.model import AFTER, BEFORE, DrillRequest
+from refactorkit.commands.drill.notary import Notary
 from refactorkit.commands.drill.people import PATIENTS, USERS, Crossing
 from refactorkit.commands.drill.rules import DESIGN_MAPS, ValueMaps
 from refactorkit.commands.drill.scenario import Scenario
@@ -44,6 +45,8 @@ PLAN: Final[Mapping[str, str]] = {
     "up": "Cutover",
     "people": "Everything is where the design says",
     "verify": "Archive and living tables agree",
+    "evidence": "Evidence of the cutover is signed",
+    "evidence-rows": "Evidence and database agree",
     "down": "Rollback, nothing written",
     "undo-rows": f"Version {BEFORE} is as before: rows",
     "undo-catalog": f"Version {BEFORE} is as before: catalog",
@@ -79,6 +82,7 @@ class Course:
         ground: where.
         observer: looks at the database.
         recorder: keeps how the steps end.
+        notary: makes evidence of the first cutover.
         counts: of people and rows, by name.
         scenario: what the application wrote; None before it did.
     """
@@ -87,6 +91,7 @@ class Course:
     ground: Ground
     observer: Observer
     recorder: Recorder
+    notary: Notary
     counts: dict[str, int] = field(default_factory=dict)
     scenario: Scenario | None = None
     _ids: Ids = field(default_factory=lambda: Ids(users=0, patients=0, known=False))
@@ -112,6 +117,8 @@ class Course:
         act("up", lambda: self._up("the cutover"))
         check("people", lambda: self._arrival(before))
         check("verify", self._verify)
+        check("evidence", self.notary.sign)
+        check("evidence-rows", self.notary.verify)
         act("down", lambda: self._down("the rollback"))
         check("undo-rows", lambda: Outcome.of(self.observer.same_rows(before.tables)))
         check("undo-catalog", lambda: self.observer.same_catalog(before))

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from refactorkit.commands.audit.files import read
 from refactorkit.errors import NOTHING_CHANGED, UsageError
-from refactorkit.postgres.report_facts import TurnEvent
+from refactorkit.postgres.report_logs import TurnEvent
 from refactorkit.report.model import Given, Word
 
 _SHOWN = 100  # findings of one document

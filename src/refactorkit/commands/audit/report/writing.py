@@ -12,8 +12,9 @@ from refactorkit.errors import NOTHING_CHANGED, FailedError, UsageError
 def write_all(files: Mapping[Path, bytes], *, replace: bool) -> None:
     """Put each content into its file, on disk when this returns, all of them or none.
 
-    They are written under other names first, so that a full disk leaves nothing. Blind spot: where
-    the machine stops between two of them, the first is new and the second is not.
+    They are written under other names first, so that a full disk leaves nothing: no file, and no
+    folder that was made for them. Blind spot: where the machine stops between two of them, or a
+    file that is there cannot be replaced, the first is new and the second is not.
 
     Args:
         files: contents by path; folders are made where they are missing, for their owner alone.
@@ -27,9 +28,10 @@ def write_all(files: Mapping[Path, bytes], *, replace: bool) -> None:
         if not replace and os.path.lexists(path):
             raise _there(path)
     waiting: dict[Path, Path] = {}
+    undo = contextlib.ExitStack()
     try:
         for path, content in files.items():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_folder(path.parent, undo)
             temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
             waiting[path] = temporary
             _write(temporary, content)
@@ -38,8 +40,10 @@ def write_all(files: Mapping[Path, bytes], *, replace: bool) -> None:
                 temporary.replace(path)
             else:
                 os.link(temporary, path)  # unlike a renaming, it refuses where there is one
+                undo.callback(_remove, path)
         for folder in {path.parent for path in files}:
             _sync(folder)
+        undo.pop_all()
     except FileExistsError as error:
         raise _there(Path(error.filename2 or error.filename)) from None
     except OSError as error:
@@ -50,8 +54,8 @@ def write_all(files: Mapping[Path, bytes], *, replace: bool) -> None:
         ) from error
     finally:
         for temporary in waiting.values():
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+            _remove(temporary)
+        undo.close()
 
 
 def _there(path: Path) -> UsageError:
@@ -60,6 +64,21 @@ def _there(path: Path) -> UsageError:
         state=NOTHING_CHANGED,
         hint="Name another place, or replace it with --force.",
     )
+
+
+def _make_folder(folder: Path, undo: contextlib.ExitStack) -> None:
+    """Make a folder and those above it; what is made goes with ``undo``, if it is empty then."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)
+        undo.callback(_remove, each)
+    if not missing:
+        folder.mkdir(exist_ok=True)  # says so where it is no folder
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -1,6 +1,6 @@
-"""What the report asks of a database: counts, the archive's own logs, references.
+"""What the archive's own logs say of turns, purges, holds and evidence, for the report.
 
-Inside ``verification.snapshot``: one state, and times in UTC. No value of a row leaves this module.
+Inside ``verification.snapshot``: one state, and times in UTC.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ from typing import Any, Final, LiteralString
 
 from psycopg import sql
 
-from refactorkit.mapping.report import Counting, Questions
 from refactorkit.postgres.archive_log import exists
 from refactorkit.postgres.connection import Connection
 
@@ -58,20 +57,6 @@ class KeptEvidence:
     turn: int
     made_at: str
     envelope: bytes
-
-
-@dataclass(frozen=True, kw_only=True)
-class Counted:
-    """How the values of one column are spread.
-
-    Attributes:
-        octets: of all texts; None for what is no text.
-    """
-
-    rows: int
-    nulls: int
-    octets: int | None
-    distinct: int
 
 
 def turns(connection: Connection, name: str) -> tuple[TurnEvent, ...]:
@@ -136,46 +121,6 @@ def evidence_kept(connection: Connection, name: str) -> tuple[KeptEvidence, ...]
     )
 
 
-def distributions(
-    connection: Connection, questions: Questions
-) -> dict[tuple[int, bool], dict[int | None, int]]:
-    """Return counts by class (None: no value), by place in ``questions.classes`` and is-before."""
-    query = questions.distributions()
-    found: dict[tuple[int, bool], dict[int | None, int]] = {}
-    rows = connection.execute(query.encode()).fetchall() if query else []
-    for place, is_before, number, count in rows:
-        found.setdefault((place, is_before), {})[number] = count
-    return found
-
-
-def counted(connection: Connection, counting: Counting) -> Counted:
-    """Count the values of one column."""
-    row: Any = connection.execute(counting.facts.encode()).fetchone()
-    distinct: Any = connection.execute(counting.distinct.encode()).fetchone()
-    return Counted(rows=row[0], nulls=row[1], octets=row[2], distinct=distinct[0])
-
-
-def sample(
-    connection: Connection, questions: Questions, *, seed: str, people: int
-) -> list[tuple[str, list[str]]]:
-    """Draw some people: a reference, and a word for each column; none without salts."""
-    query = questions.sample()
-    if query is None or not exists(connection, f"{questions.mapping.name}_salts"):
-        return []
-    found = connection.execute(query.encode(), {"seed": seed, "people": people}).fetchall()
-    return [(reference, list(words)) for reference, words in found]
-
-
-def references(
-    connection: Connection, questions: Questions, ids: list[str], *, of_source: bool
-) -> dict[str, str]:
-    """Return the references of people by their ids; those without a salt are left out."""
-    if not ids or not exists(connection, f"{questions.mapping.name}_salts"):
-        return {}
-    query = questions.references(of_source=of_source)
-    return dict(connection.execute(query.encode(), {"ids": ids}).fetchall())
-
-
 def _log(query: LiteralString, table: str) -> sql.Composed:
     """Return a query of one of the archive's logs, with its times in UTC."""
     return sql.SQL(query).format(
@@ -184,18 +129,3 @@ def _log(query: LiteralString, table: str) -> sql.Composed:
         made_at=sql.SQL(_UTC.format("made_at")),
         table=sql.Identifier("archive", table),
     )
-
-
-def living_subjects(connection: Connection, questions: Questions) -> int:
-    """Return how many subjects are in the target."""
-    row: Any = connection.execute(questions.living_subjects().encode()).fetchone()
-    return int(row[0])
-
-
-def linked(connection: Connection, questions: Questions) -> dict[str, tuple[int, int]]:
-    """Return, for each table of links, its rows and those of them that have a person."""
-    found = {}
-    for table, query in questions.linked().items():
-        row: Any = connection.execute(query.encode()).fetchone()
-        found[table] = (row[0], row[1])
-    return found
