@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -20,6 +20,7 @@ from refactorkit.evidence.schema_comparison import (
     changed_definitions,
     moved_sequences,
 )
+from refactorkit.evidence.tombstone import SignatureState, TombstoneSignature
 from refactorkit.postgres import server_errors
 from refactorkit.postgres.anchoring import scope_of
 from refactorkit.postgres.attesting import (
@@ -36,6 +37,9 @@ from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.evidence_facts import identity
 from refactorkit.postgres.evidence_tables import EvidenceTables
 from refactorkit.postgres.refactors import last_turns
+from refactorkit.postgres.tombstone_signatures import signatures
+
+_LISTED: Final = 20
 
 _log = structlog.get_logger()
 
@@ -48,6 +52,7 @@ class AuditVerifyRequest:
         dsn: the database; it may be a restored copy.
         evidence: the signed file; None: the newest copy that the archive has.
         keys: public keys, all of which must have signed.
+        tombstone_keys: more public keys that may have signed tombstones.
         refactor: its name, where the copy is meant and there are several.
         allow_edits: what the application may have written since is no failure.
         limit: how many differences of each table are listed; all are counted.
@@ -56,6 +61,7 @@ class AuditVerifyRequest:
     dsn: Dsn
     evidence: Path | None = None
     keys: tuple[Path, ...] = ()
+    tombstone_keys: tuple[Path, ...] = ()
     refactor: str | None = None
     allow_edits: bool = False
     limit: int = 100
@@ -79,7 +85,8 @@ class AuditVerifyResult:
         from_file: False where the archive's own copy was used.
         signatures: one for each trusted key.
         trees: what became of the rows.
-        changes: of the evidence's copy, of definitions, of sequences.
+        tombstones: what became of their signatures, one each.
+        changes: of the evidence's copy, of definitions, of sequences; tombstones that are forged.
         notes: what was not checked, or should be known.
         is_complete: whether everything was checked.
         allow_edits: as asked.
@@ -90,6 +97,7 @@ class AuditVerifyResult:
     from_file: bool
     signatures: tuple[SignatureOutcome, ...]
     trees: tuple[TreeOutcome, ...]
+    tombstones: tuple[TombstoneSignature, ...]
     changes: tuple[Change, ...]
     notes: tuple[str, ...]
     is_complete: bool
@@ -127,6 +135,7 @@ def audit_verify(
         FailedError: the server refused or was lost.
     """
     keys = public_keys(request.keys)
+    more = public_keys(request.tombstone_keys)
     doing = f"Verifying {request.dsn.describe()}"
     with (
         connected(request.dsn) as connection,
@@ -136,7 +145,10 @@ def audit_verify(
         pinned(second, read_only=True),
     ):
         evidence = evidence_of(connection, request.evidence, request.refactor, request.dsn)
-        result = _verify(connection, second, request, evidence, keys=keys, report=report)
+        stones = signatures(connection, evidence.manifest.places.name, (*keys, *more))
+        result = _verify(
+            connection, second, request, evidence, stones=stones, keys=keys, report=report
+        )
     _log.info("audit.verified", verdict=result.verdict.value)
     return result
 
@@ -147,6 +159,7 @@ def _verify(
     request: AuditVerifyRequest,
     evidence: EvidenceFile,
     *,
+    stones: tuple[TombstoneSignature, ...],
     keys: Sequence[PublicKey],
     report: Callable[[str], None],
 ) -> AuditVerifyResult:
@@ -156,12 +169,12 @@ def _verify(
     notes = []
     if not keys:
         notes.append("No public key was given (--key): the signature was not verified.")
-    changes = list(_copy(connection, evidence))
+    changes = [*_copy(connection, evidence), *_forged(name, stones)]
     last = highest_turn(connection, name)
     is_current = last is None or last <= manifest.run.turn
     former = FormerWrites.read(connection, manifest.places)
     growing = {"archive.migration_checksums", f"archive.{name}_tombstones", f"archive.{name}_holds"}
-    growing.add(f"archive.{name}_former_writes")
+    growing |= {f"archive.{name}_former_writes", f"archive.{name}_tombstone_signatures"}
     if former.any:  # what it deletes is on record
         growing |= {f"archive.{name}_decisions", f"archive.{name}_past"}
     if not is_current:
@@ -196,6 +209,7 @@ def _verify(
             f"{erased} rows went with erased persons, as the tombstones say; those that were made"
             " after this evidence are not signed by it: compare them with the requests."
         )
+    notes += _unsigned(stones)
     if is_current:
         report("definitions")
         found, untold = _definitions(connection, manifest, growing)
@@ -211,11 +225,42 @@ def _verify(
         from_file=request.evidence is not None,
         signatures=tuple(SignatureOutcome(key_id=key.id, is_valid=key in signed) for key in keys),
         trees=tuple(trees),
+        tombstones=stones,
         changes=tuple(changes),
         notes=tuple(notes),
         is_complete=is_current,
         allow_edits=request.allow_edits,
     )
+
+
+def _forged(name: str, stones: Sequence[TombstoneSignature]) -> tuple[Change, ...]:
+    """Return the tombstones that are not what was signed, or not by whom it should be."""
+    return tuple(
+        Change(
+            kind="tombstone", name=f"archive.{name}_tombstones {each.tombstone}", what=each.finding
+        )
+        for each in stones
+        if each.state is SignatureState.FORGED
+    )
+
+
+def _unsigned(stones: Sequence[TombstoneSignature]) -> list[str]:
+    """Say which tombstones nobody has signed, and whose signatures nobody could verify."""
+    said = {
+        SignatureState.UNSIGNED: "were never signed, or their signatures were taken away: compare"
+        " them with the requests",
+        SignatureState.UNVERIFIED: "are signed, and without a key nobody can say by whom",
+    }
+    found = []
+    for state, what in said.items():
+        numbers = [str(each.tombstone) for each in stones if each.state is state]
+        if numbers:
+            more = ", ..." if len(numbers) > _LISTED else ""
+            found.append(
+                f"{len(numbers)} of {len(stones)} tombstones {what}"
+                f" ({', '.join(numbers[:_LISTED])}{more})."
+            )
+    return found
 
 
 def _leaves(name: str, trees: Sequence[TreeOutcome]) -> tuple[Change, ...]:
@@ -317,6 +362,16 @@ def document(result: AuditVerifyResult) -> dict[str, Any]:
                 ],
             }
             for tree in result.trees
+        ],
+        "tombstones": [
+            {
+                "tombstone": each.tombstone,
+                "signature": each.state.value,
+                "finding": each.finding or None,
+                "digest": each.digest,
+                "key_ids": list(each.key_ids),
+            }
+            for each in result.tombstones
         ],
         "changes": [
             {"kind": each.kind, "name": each.name, "difference": each.what}

@@ -10,6 +10,7 @@ from refactorkit.commands.verify import Verification
 from refactorkit.evidence.envelope import BadEnvelopeError, Envelope
 from refactorkit.evidence.keys import PublicKey
 from refactorkit.evidence.manifest import BadManifestError, CatalogEntry, Counts, Manifest
+from refactorkit.evidence.tombstone import SignatureState, TombstoneSignature
 from refactorkit.mapping.model import NullAs, Values, targets_of
 from refactorkit.mapping.report import Questions, way
 from refactorkit.postgres import report_facts
@@ -289,9 +290,17 @@ def holds(connection: Connection, questions: Questions, status: Status) -> list[
     ]
 
 
-def tombstones(found: Sequence[Tombstone]) -> list[model.Tombstone]:
-    """Return the erasures, one each, without an id."""
+def tombstones(
+    found: Sequence[Tombstone], signatures: Sequence[TombstoneSignature]
+) -> list[model.Tombstone]:
+    """Return the erasures, one each, without an id; of its tombstones the worst signature."""
     first = {each.erasure: each for each in reversed(found)}
+    states = {each.tombstone: each.state for each in signatures}
+    order = list(SignatureState)
+    worst: dict[int, SignatureState] = {}
+    for each in found:
+        state = states.get(each.number, SignatureState.UNSIGNED)
+        worst[each.erasure] = max(worst.get(each.erasure, state), state, key=order.index)
     return [
         model.Tombstone(
             erasure=number,
@@ -301,6 +310,7 @@ def tombstones(found: Sequence[Tombstone]) -> list[model.Tombstone]:
             approved_by=each.approved_by,
             basis=each.basis,
             rows=each.counts,
+            signature=worst[number].value,
         )
         for number, each in sorted(first.items())
     ]

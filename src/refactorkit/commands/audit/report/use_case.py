@@ -27,6 +27,7 @@ from refactorkit.postgres.connection import connected
 from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.identity import identify
 from refactorkit.postgres.refactors import last_turns
+from refactorkit.postgres.tombstone_signatures import signatures
 from refactorkit.postgres.tombstones import read_tombstones
 from refactorkit.postgres.verification import snapshot
 from refactorkit.report import csv, model, page
@@ -70,6 +71,7 @@ class ReportRequest:
         refactor: its name, where the database has run several.
         evidence: the signed file; None: the newest copy that the archive has.
         keys: public keys, all of which must have signed.
+        tombstone_keys: more public keys that may have signed tombstones.
         allow_edits: what the application may have written since is no failure.
         ticket: the change's, where the evidence does not say.
         requester: who asked for it, likewise.
@@ -88,6 +90,7 @@ class ReportRequest:
     refactor: str | None = None
     evidence: Path | None = None
     keys: tuple[Path, ...] = ()
+    tombstone_keys: tuple[Path, ...] = ()
     allow_edits: bool = False
     ticket: str | None = None
     requester: str | None = None
@@ -207,6 +210,7 @@ def gathered(
         facts = evidence_facts.turn_facts(connection, turn.name, turn.number)
         turns = report_facts.turns(connection, turn.name)
         stones = read_tombstones(connection, turn.name)
+        signed = signatures(connection, turn.name, (*keys, *public_keys(request.tombstone_keys)))
         kept = report_facts.evidence_kept(connection, turn.name)
         purged = report_facts.purges(connection, turn.name)
         counts, equations = gather.counts(
@@ -305,6 +309,7 @@ def gathered(
                 for kind in ("preflight", "drill", "operation")
             ),
             checks.way_back(mine),
+            checks.tombstones(signed, within_evidence=_tombstones_within(verified, turn.name)),
             checks.guards(guards.state),
             checks.retention(retention),
         ]
@@ -345,7 +350,7 @@ def gathered(
             kept=[_kept(row) for row in status.tables],
             retention=retention,
             holds=gather.holds(connection, questions, mine),
-            tombstones=gather.tombstones(stones),
+            tombstones=gather.tombstones(stones, signed),
             purges=gather.purges(purged),
             limitations=[*_LIMITATIONS, *(evidence.limitations if evidence else ())],
         )
@@ -361,6 +366,7 @@ def _verified(
                 dsn=request.dsn,
                 evidence=request.evidence,
                 keys=request.keys,
+                tombstone_keys=request.tombstone_keys,
                 refactor=request.refactor,
                 allow_edits=request.allow_edits,
             ),
@@ -371,6 +377,17 @@ def _verified(
             raise
         return None, error.message
     return result, ""
+
+
+def _tombstones_within(verified: AuditVerifyResult | None, name: str) -> bool:
+    """Tell whether evidence that was signed holds every tombstone, as it is now."""
+    if verified is None or not verified.signatures:
+        return False
+    return all(each.is_valid for each in verified.signatures) and any(
+        tree.is_whole and tree.verified == tree.expected and not tree.differences + tree.grown
+        for tree in verified.trees
+        if tree.table == f"archive.{name}_tombstones"
+    )
 
 
 def _documents(
