@@ -15,6 +15,7 @@ from refactorkit.errors import NOTHING_CHANGED
 from refactorkit.evidence.envelope import BadEnvelopeError, Envelope
 from refactorkit.evidence.keys import PublicKey
 from refactorkit.evidence.manifest import Manifest
+from refactorkit.evidence.own_guards import OwnGuards, without_own
 from refactorkit.evidence.schema_comparison import (
     Change,
     changed_definitions,
@@ -36,6 +37,7 @@ from refactorkit.postgres.digests import pinned
 from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.evidence_facts import identity
 from refactorkit.postgres.evidence_tables import EvidenceTables
+from refactorkit.postgres.own_guards import own_guards
 from refactorkit.postgres.refactors import last_turns
 from refactorkit.postgres.tombstone_signatures import signatures
 
@@ -296,17 +298,28 @@ def _copy(connection: Connection, evidence: EvidenceFile) -> tuple[Change, ...]:
 def _definitions(
     connection: Connection, manifest: Manifest, growing: set[str]
 ) -> tuple[tuple[Change, ...], list[str]]:
-    scope = scope_of(manifest.places.name, last_turns(connection))
+    turns = last_turns(connection)
+    scope = scope_of(manifest.places.name, turns)
     now = definitions(connection, [tree.table for tree in manifest.trees], scope=scope)
     major = manifest.identity.server_version.partition(".")[0]
     here = str(connection.info.server_version // 10000)
     changes, untold = changed_definitions(
         manifest.catalog, now, growing=growing, same_major=major == here
     )
+    own = OwnGuards()
+    for turn in turns:
+        if turn.name == manifest.places.name and turn.mapping is not None:
+            own = own_guards(connection, turn.mapping, turn.direction)
+    changes, gone = without_own(changes, manifest.catalog, now, own)
     notes = [
         f"{change.kind} {change.name} {change.what}: PostgreSQL {here} and not {major}."
         for change in untold
     ]
+    if gone:
+        notes.append(
+            "Guards that stood when the evidence was made are gone, all of a kind together, as by"
+            " archive harden --off."
+        )
     return changes, notes
 
 
