@@ -542,6 +542,29 @@ def test_guards_that_are_taken_away_after_the_evidence_are_told_and_one_alone_is
     assert not [note for note in found.notes if "archive harden --off" in note]
 
 
+def test_a_tombstone_is_signed_behind_guards_and_its_signature_is_guarded(
+    house: House, tmp_path: Path
+) -> None:
+    signer = Signer.new(tmp_path)
+    assert harden(house.admin)["verdict"] == "pass"
+    file = signer.anchor(house.app).file
+    options = ("--basis", "ticket 7", "--approved-by", "privacy officer", "--key", signer.secret)
+    outcome = run("archive", "erase", "3", *options, url=house.app)
+    assert outcome.code == 0, outcome.err
+    found = signer.verify(house.app, file)
+    assert (said(found), found.verdict) == (set(), Verdict.PASS)
+    assert [each.state.value for each in found.tombstones] == ["signed"]
+    assert run("verify", url=house.app).code == 0
+    for statement in (
+        "DELETE FROM archive.patients_tombstone_signatures",
+        "UPDATE archive.patients_tombstone_signatures SET digest = ''",
+    ):
+        assert refusal(house.app, statement) == "RK003"
+    for direction in (DOWN, UP):
+        assert go(direction, house.app).code == 0
+        assert run("verify", url=house.app).code == 0
+
+
 def test_evidence_is_made_behind_guards_too(house: House, tmp_path: Path) -> None:
     signer = Signer.new(tmp_path)
     assert signer.anchor(house.app, "before.json").verdict is Verdict.PASS
