@@ -557,7 +557,7 @@ def test_a_tombstone_is_signed_behind_guards_and_its_signature_is_guarded(
     assert run("verify", url=house.app).code == 0
     for statement in (
         "DELETE FROM archive.patients_tombstone_signatures",
-        "UPDATE archive.patients_tombstone_signatures SET digest = ''",
+        "UPDATE archive.patients_tombstone_signatures SET envelope = ''",
     ):
         assert refusal(house.app, statement) == "RK003"
     for direction in (DOWN, UP):

@@ -169,7 +169,9 @@ def _print_left(console: Console, result: EraseResult) -> None:
 def _print_tombstones(console: Console, result: TombstonesResult) -> None:
     for name, found in result.refactors.items():
         console.print(f"{name}: {result.people(name):,} people were erased.")
-        rows = table("at", "source id", "target id", "kind", "basis", "approved by", "operator")
+        rows = table(
+            "at", "source id", "target id", "kind", "basis", "approved by", "operator", "signature"
+        )
         for one in found:
             rows.add_row(
                 f"{one.at:%Y-%m-%d %H:%M:%S%z}",
@@ -179,6 +181,7 @@ def _print_tombstones(console: Console, result: TombstonesResult) -> None:
                 one.basis,
                 one.approved_by,
                 one.operator,
+                "there" if result.digests[name].get(one.number) else "none",
             )
         if found:
             console.print(rows)

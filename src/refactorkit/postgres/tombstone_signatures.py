@@ -85,10 +85,10 @@ def sign(
             key=key,
         )
         connection.execute(
-            sql.SQL("INSERT INTO {} (tombstone, digest, envelope) VALUES (%s, %s, %s)").format(
+            sql.SQL("INSERT INTO {} (tombstone, envelope) VALUES (%s, %s)").format(
                 sql.Identifier("archive", table_of(name))
             ),
-            (number, envelope.digest, envelope.to_bytes()),
+            (number, envelope.to_bytes()),
         )
         done.append(Buried(number=number, digest=envelope.digest, key_id=key.public.id))
         previous = envelope.digest
