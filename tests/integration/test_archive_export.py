@@ -19,6 +19,7 @@ from tests.support.background import go
 from tests.support.cli import Outcome, run
 from tests.support.clinic import open_clinic, tell, work_as_version_11
 from tests.support.dump import pg_dump
+from tests.support.evidence import Signer
 from tests.support.queries import scalar
 from tests.support.roles import fresh_role, give_everything, with_user
 from tests.support.servers import Server
@@ -137,6 +138,24 @@ def test_down_in_another_database_gives_what_down_gives_in_the_first(
             ended = go(direction, url)
             assert ended.code == 0, ended.says
         assert data(empty_database) == data(at_11)
+
+
+def test_a_signed_tombstone_is_one_in_another_database_too(
+    at_11: str, empty_database: str, server: Server, tmp_path: Path
+) -> None:
+    signer = Signer.new(tmp_path)
+    evidence = signer.anchor(at_11).file
+    who = ("--basis", "ticket 7", "--approved-by", "privacy officer", "--key", signer.secret)
+    assert run("archive", "erase", "2", *who, url=at_11).code == 0
+    export(at_11, tmp_path / "archive.age")
+    copy_public(server, at_11, empty_database)
+    import_(empty_database, tmp_path / "archive.age")
+    found = signer.verify(empty_database, evidence)
+    assert [each.state.value for each in found.tombstones] == ["signed"]
+    assert not [change for change in found.changes if change.kind == "tombstone"]
+    tell(empty_database, "UPDATE archive.patients_tombstones SET basis = 'another'")
+    found = signer.verify(empty_database, evidence)
+    assert [each.state.value for each in found.tombstones] == ["forged"]
 
 
 def data(url: str) -> str:

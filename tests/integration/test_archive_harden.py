@@ -444,6 +444,127 @@ def test_other_mappings_are_hardened_too(empty_database: str, connect: Connect) 
         forget(empty_database)
 
 
+FORGED_GUARDS = {
+    "a guard with another body": (
+        "CREATE OR REPLACE FUNCTION archive.patients_guard() RETURNS trigger LANGUAGE plpgsql"
+        " SET search_path = pg_catalog, pg_temp AS 'BEGIN RETURN NULL; END'",
+        ("function of the archive", "archive.patients_guard()", "", "was changed"),
+    ),
+    "a guard of some columns": (
+        "DROP TRIGGER patients_guard ON archive.patients;"
+        " CREATE TRIGGER patients_guard BEFORE UPDATE OF age OR DELETE OR TRUNCATE"
+        " ON archive.patients EXECUTE FUNCTION archive.patients_guard();"
+        " ALTER TABLE archive.patients ENABLE ALWAYS TRIGGER patients_guard",
+        ("trigger", "archive.patients.patients_guard", "", "was added"),
+    ),
+    "a guard that is off": (
+        "ALTER TABLE archive.patients DISABLE TRIGGER patients_guard",
+        ("trigger state", "archive.patients.patients_guard", "", "was added"),
+    ),
+    "a guard where none is made": (
+        "CREATE TRIGGER patients_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON public.users"
+        " EXECUTE FUNCTION archive.patients_guard()",
+        ("trigger", "public.users.patients_guard", "", "was added"),
+    ),
+    "an event trigger with another body": (
+        "CREATE OR REPLACE FUNCTION refactorkit_guard.refuse() RETURNS event_trigger"
+        " LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp"
+        " AS 'BEGIN RETURN; END'",
+        ("event trigger", "refactorkit_guard_drop", "", "was added"),
+    ),
+    "more for the reader": (
+        "GRANT SELECT ON archive.patients_kept_users TO {reader}",
+        ("right", "archive.patients_kept_users", "", "was added"),
+    ),
+    "a moved table for the eraser": (
+        "GRANT SELECT ON archive.patients TO {eraser}",
+        ("right", "archive.patients", "", "was added"),
+    ),
+    "the archive for somebody else": (
+        "GRANT USAGE ON SCHEMA archive TO {other}",
+        ("right", "schema archive", "", "was added"),
+    ),
+}
+
+
+def test_guards_after_the_evidence_are_no_finding_and_forged_ones_are(
+    house: House, tmp_path: Path
+) -> None:
+    signer = Signer.new(tmp_path)
+    file = signer.anchor(house.app).file
+    assert said(signer.verify(house.app, file)) == set()
+    assert harden(house.admin)["verdict"] == "pass"
+    found = signer.verify(house.app, file)
+    assert (said(found), found.verdict) == (set(), Verdict.PASS)
+    later = signer.anchor(house.app, "hardened.json").file
+    with psycopg.connect(house.admin) as admin:
+        stem = f"{admin.info.dbname}_archive"
+    for title, (plant, named) in FORGED_GUARDS.items():
+        statement = plant.format(
+            reader=f"{stem}_reader", eraser=f"{stem}_eraser", other=house.other
+        )
+        assert named not in said(signer.verify(house.app, file)), title
+        house.tell("ALTER EVENT TRIGGER refactorkit_guard_alter DISABLE")
+        house.tell("ALTER EVENT TRIGGER refactorkit_guard_drop DISABLE")
+        house.tell(statement)
+        house.tell("ALTER EVENT TRIGGER refactorkit_guard_alter ENABLE ALWAYS")
+        house.tell("ALTER EVENT TRIGGER refactorkit_guard_drop ENABLE ALWAYS")
+        found = signer.verify(house.app, file)
+        assert named in said(found), title
+        assert found.verdict is Verdict.FAIL
+        if title == "an event trigger with another body":
+            # Evidence of the hardened archive knows the function by its name alone.
+            what = "is not what archive harden makes"
+            bodiless = ("event trigger", "refactorkit_guard_drop", "", what)
+            assert bodiless in said(signer.verify(house.app, later))
+        assert harden(house.admin)["verdict"] == "pass"  # mends guards, and takes no right away
+
+
+def test_guards_that_are_taken_away_after_the_evidence_are_told_and_one_alone_is_a_finding(
+    house: House, tmp_path: Path
+) -> None:
+    signer = Signer.new(tmp_path)
+    assert harden(house.admin)["verdict"] == "pass"
+    file = signer.anchor(house.app).file
+    house.tell(LET_BY + "DROP TRIGGER patients_guard ON archive.patients")
+    named = said(signer.verify(house.app, file))
+    assert named == {
+        ("trigger", "archive.patients.patients_guard", "", "is gone"),
+        ("trigger state", "archive.patients.patients_guard", "", "is gone"),
+    }
+    assert harden(house.admin, "--off")["verdict"] == "pass"
+    found = signer.verify(house.app, file)
+    assert (said(found), found.verdict) == (set(), Verdict.PASS)
+    assert [note for note in found.notes if "archive harden --off" in note]
+    assert harden(house.admin)["verdict"] == "pass"
+    found = signer.verify(house.app, file)
+    assert (said(found), found.verdict) == (set(), Verdict.PASS)
+    assert not [note for note in found.notes if "archive harden --off" in note]
+
+
+def test_a_tombstone_is_signed_behind_guards_and_its_signature_is_guarded(
+    house: House, tmp_path: Path
+) -> None:
+    signer = Signer.new(tmp_path)
+    assert harden(house.admin)["verdict"] == "pass"
+    file = signer.anchor(house.app).file
+    options = ("--basis", "ticket 7", "--approved-by", "privacy officer", "--key", signer.secret)
+    outcome = run("archive", "erase", "3", *options, url=house.app)
+    assert outcome.code == 0, outcome.err
+    found = signer.verify(house.app, file)
+    assert (said(found), found.verdict) == (set(), Verdict.PASS)
+    assert [each.state.value for each in found.tombstones] == ["signed"]
+    assert run("verify", url=house.app).code == 0
+    for statement in (
+        "DELETE FROM archive.patients_tombstone_signatures",
+        "UPDATE archive.patients_tombstone_signatures SET envelope = ''",
+    ):
+        assert refusal(house.app, statement) == "RK003"
+    for direction in (DOWN, UP):
+        assert go(direction, house.app).code == 0
+        assert run("verify", url=house.app).code == 0
+
+
 def test_evidence_is_made_behind_guards_too(house: House, tmp_path: Path) -> None:
     signer = Signer.new(tmp_path)
     assert signer.anchor(house.app, "before.json").verdict is Verdict.PASS

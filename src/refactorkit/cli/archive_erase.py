@@ -1,5 +1,7 @@
 """The commands `archive erase` and `archive tombstones`: care of what is kept."""
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +12,7 @@ from refactorkit.cli.migrate import LockTimeout, LockWait, Retries
 from refactorkit.cli.render import emit, table
 from refactorkit.commands import erase as erasing
 from refactorkit.commands import tombstones as listing
+from refactorkit.commands.audit.files import KEY_FILE_VARIABLE, KEY_VARIABLE, KeySource
 from refactorkit.commands.chain import DEFAULT_LOCK_WAIT_SECONDS, Limits
 from refactorkit.commands.erase import EraseRequest, EraseResult, Outcome
 from refactorkit.commands.tombstones import TombstonesResult
@@ -56,6 +59,15 @@ def erase(
             "--dry-run", help="Do all of it, under the same locks, and roll it back: only counts."
         ),
     ] = False,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--key",
+            metavar="FILE",
+            help=f"The secret key that signs the tombstone. Without it {KEY_VARIABLE} (the key "
+            f"itself, PEM) or {KEY_FILE_VARIABLE} says; without any, the tombstone is not signed.",
+        ),
+    ] = None,
     lock_wait: LockWait = DEFAULT_LOCK_WAIT_SECONDS,
     lock_timeout_ms: LockTimeout = None,
     retries: Retries = DEFAULT_RETRIES,
@@ -72,6 +84,7 @@ def erase(
             refactor=refactor,
             table=options.table,
             dry_run=dry_run,
+            key=KeySource(path=key, environ=os.environ),
             limits=Limits(
                 lock_wait_seconds=lock_wait,
                 locks=LockLimits(timeout_ms=lock_timeout_ms, retries=retries),
@@ -120,6 +133,15 @@ def _print_erasure(console: Console, result: EraseResult) -> None:
             f"{done.ownerless:,} {mapping.source.table} of others lose their owner: Down will ask"
             " for a custodian."
         )
+    for stone in done.tombstones:
+        if stone.digest is None:
+            console.print(f"Tombstone {stone.number} is not signed: no key was given (--key).")
+        else:
+            console.print(
+                f"Tombstone {stone.number} is signed by {stone.key_id}; SHA-256 of what was signed"
+                f" {stone.digest}: keep it outside the database.",
+                soft_wrap=True,
+            )
     _print_left(console, result)
 
 
@@ -147,7 +169,9 @@ def _print_left(console: Console, result: EraseResult) -> None:
 def _print_tombstones(console: Console, result: TombstonesResult) -> None:
     for name, found in result.refactors.items():
         console.print(f"{name}: {result.people(name):,} people were erased.")
-        rows = table("at", "source id", "target id", "kind", "basis", "approved by", "operator")
+        rows = table(
+            "at", "source id", "target id", "kind", "basis", "approved by", "operator", "signature"
+        )
         for one in found:
             rows.add_row(
                 f"{one.at:%Y-%m-%d %H:%M:%S%z}",
@@ -157,6 +181,7 @@ def _print_tombstones(console: Console, result: TombstonesResult) -> None:
                 one.basis,
                 one.approved_by,
                 one.operator,
+                "there" if result.digests[name].get(one.number) else "none",
             )
         if found:
             console.print(rows)

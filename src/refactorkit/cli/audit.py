@@ -9,6 +9,7 @@ from rich.console import Console
 
 from refactorkit.cli import audit_report
 from refactorkit.cli.context import require_dsn, settings
+from refactorkit.cli.evidence_options import TombstoneKeys
 from refactorkit.cli.render import emit, progress, table
 from refactorkit.commands.audit.anchor import AnchorRequest, AnchorResult, anchor
 from refactorkit.commands.audit.cosign import cosign
@@ -21,6 +22,7 @@ from refactorkit.commands.audit.verify import (
     audit_verify,
     document,
 )
+from refactorkit.evidence.tombstone import SignatureState
 
 _Key = Annotated[
     Path | None,
@@ -202,6 +204,7 @@ def _verify(
         ),
     ] = None,
     key: _PublicKeys = None,
+    tombstone_key: TombstoneKeys = None,
     refactor: _Refactor = None,
     allow_edits: Annotated[
         bool,
@@ -220,6 +223,7 @@ def _verify(
         dsn=require_dsn(options),
         evidence=evidence,
         keys=tuple(key or ()),
+        tombstone_keys=tuple(tombstone_key or ()),
         refactor=refactor,
         allow_edits=allow_edits,
         limit=limit,
@@ -261,10 +265,17 @@ def _verify_text(console: Console, result: AuditVerifyResult) -> None:
             console.print(f"  and {tree.differences - len(tree.listed):,} more: --limit")
     for change in result.changes:
         console.print(f"  {change.kind} {change.name}: {change.what}")
+    _tombstones_text(console, result)
     for note in result.notes:
         console.print(note, soft_wrap=True)
     console.print(result.manifest.promise, soft_wrap=True)
     console.print(result.verdict.value.upper())
+
+
+def _tombstones_text(console: Console, result: AuditVerifyResult) -> None:
+    for stone in result.tombstones:
+        if stone.state is SignatureState.SIGNED:
+            console.print(f"tombstone {stone.tombstone} signed by {', '.join(stone.key_ids)}")
 
 
 def _prove(

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from refactorkit.cli.context import require_dsn, settings
+from refactorkit.cli.evidence_options import TombstoneKeys
 from refactorkit.cli.render import emit, progress, table
 from refactorkit.commands.audit.report import Format, ReportRequest, ReportResult, audit_report
 from refactorkit.errors import UsageError
@@ -43,6 +44,7 @@ def command(
             metavar="FILE", help="A public key whose signature must be there; may be repeated."
         ),
     ] = None,
+    tombstone_key: TombstoneKeys = None,
     preflight: Annotated[
         _Files,
         typer.Option(metavar="FILE", help="What preflight --json printed; may be repeated."),
@@ -94,6 +96,7 @@ def command(
         refactor=refactor,
         evidence=evidence,
         keys=tuple(key or ()),
+        tombstone_keys=tuple(tombstone_key or ()),
         allow_edits=allow_edits,
         ticket=ticket,
         requester=requester,

@@ -34,6 +34,14 @@ NoEvidence = Annotated[
     bool,
     typer.Option("--no-evidence", rich_help_panel=_PANEL, help="Make none, on purpose."),
 ]
+TombstoneKeys = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        help="A public key that may have signed tombstones, beside those of --key; may be "
+        "repeated. One signature is enough.",
+    ),
+]
 Ticket = Annotated[str | None, typer.Option(rich_help_panel=_PANEL, help="The change's ticket.")]
 Requester = Annotated[
     str | None, typer.Option(rich_help_panel=_PANEL, help="Who asked for the change.")

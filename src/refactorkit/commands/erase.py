@@ -6,8 +6,10 @@ from typing import Any, Final
 
 import structlog
 
+from refactorkit.commands.audit.files import KeySource
 from refactorkit.commands.chain import Limits, reading
 from refactorkit.errors import NOTHING_CHANGED, RefactorkitError, RefusedError, UsageError
+from refactorkit.evidence.keys import SigningKey
 from refactorkit.mapping.model import Mapping
 from refactorkit.migrations.history import History
 from refactorkit.migrations.model import Direction
@@ -53,6 +55,7 @@ class EraseRequest:
         refactor: its name; None where the database knows one only.
         table: the version table, as the user writes it.
         dry_run: do all of it, and roll it back.
+        key: where the key is that signs the tombstones; they are unsigned where nobody says.
         limits: how long to wait for others.
     """
 
@@ -64,6 +67,7 @@ class EraseRequest:
     refactor: str | None = None
     table: str = "goose_db_version"
     dry_run: bool = False
+    key: KeySource = field(default_factory=lambda: KeySource(path=None, environ={}))
     limits: Limits = field(default_factory=Limits)
 
 
@@ -92,13 +96,15 @@ def erase(request: EraseRequest) -> EraseResult:
     """Erase a person everywhere, in one transaction, and leave a tombstone.
 
     Raises:
-        UsageError: basis, approver or operator are missing or not what they must be.
+        UsageError: basis, approver or operator are missing or not what they must be, or the key is
+            none.
         RefusedError: nobody has that id, no refactor ran here, or something is in the way.
         BusyError: a runner or a lock is in the way: try again.
         FailedError: the server refused or was lost; says whether it happened.
     """
     table = TableName.parse(request.table)
     _refuse_texts(request)
+    key = request.key.load() if request.key.is_given else None
     with connected(request.dsn) as connection:
         with session_lock(connection, wait_seconds=request.limits.lock_wait_seconds):
             with reading():
@@ -106,7 +112,7 @@ def erase(request: EraseRequest) -> EraseResult:
                 turn = _turn(connection, request)
                 mapping = _mapping(turn)
                 _refuse_older(history.read(connection, history.find(connection, table)), mapping)
-                authority = _authority(connection, request)
+                authority = _authority(connection, request, key)
             done = in_one_transaction(
                 request.dsn,
                 connection,
@@ -147,6 +153,15 @@ def document(result: EraseResult) -> dict[str, Any]:
             for pair in done.person.pairs
         ],
         "erased_before": done.erased_before,
+        "tombstones": [
+            {
+                "tombstone": each.number,
+                "signed": each.digest is not None,
+                "digest": each.digest,
+                "key_id": each.key_id,
+            }
+            for each in done.tombstones
+        ],
         "rows": done.rows,
         "deleted": {count.name: count.rows for count in done.deleted},
         "links_taken_away": {count.name: count.rows for count in done.unlinked},
@@ -231,7 +246,9 @@ def _refuse_older(found: History, mapping: Mapping) -> None:
         )
 
 
-def _authority(connection: Connection, request: EraseRequest) -> Authority | None:
+def _authority(
+    connection: Connection, request: EraseRequest, key: SigningKey | None
+) -> Authority | None:
     """Return who erases by what right; None for a dry run.
 
     The approver is somebody else than the operator, and than the role that is logged in: that is
@@ -249,7 +266,7 @@ def _authority(connection: Connection, request: EraseRequest) -> Authority | Non
     if request.dry_run:
         return None
     basis = (request.basis or "").strip()
-    return Authority(basis=basis, approved_by=approver, operator=operator)
+    return Authority(basis=basis, approved_by=approver, operator=operator, key=key)
 
 
 def _afterwards(

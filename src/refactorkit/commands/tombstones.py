@@ -8,15 +8,23 @@ from refactorkit.postgres import server_errors
 from refactorkit.postgres.connection import connected
 from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.refactors import last_turns
+from refactorkit.postgres.tombstone_signatures import signatures
 from refactorkit.postgres.tombstones import Tombstone, read_tombstones
 from refactorkit.postgres.verification import snapshot
 
 
 @dataclass(frozen=True, kw_only=True)
 class TombstonesResult:
-    """The tombstones of each refactor of the database, by its name, in the order they were made."""
+    """The tombstones of each refactor of the database, by its name, in the order they were made.
+
+    Attributes:
+        refactors: the tombstones.
+        digests: of what was signed of them, by their number, as the archive has it: whether a
+            signature is good, ``audit verify`` says.
+    """
 
     refactors: dict[str, tuple[Tombstone, ...]]
+    digests: dict[str, dict[int, str | None]]
 
     def people(self, name: str) -> int:
         """Return how many people were erased, whatever number of ids each had, and how often."""
@@ -48,7 +56,13 @@ def tombstones(dsn: Dsn) -> TombstonesResult:
                 hint="Is this the database that you mean? See refactorkit status.",
             )
         return TombstonesResult(
-            refactors={turn.name: read_tombstones(connection, turn.name) for turn in turns}
+            refactors={turn.name: read_tombstones(connection, turn.name) for turn in turns},
+            digests={
+                turn.name: {
+                    each.tombstone: each.digest for each in signatures(connection, turn.name, ())
+                }
+                for turn in turns
+            },
         )
 
 
@@ -73,6 +87,7 @@ def document(result: TombstonesResult) -> dict[str, Any]:
                         "approved_by": one.approved_by,
                         "basis": one.basis,
                         "counts": one.counts,
+                        "digest": result.digests[name].get(one.number),
                     }
                     for one in found
                 ],

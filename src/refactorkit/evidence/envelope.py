@@ -1,4 +1,4 @@
-"""DSSE envelopes: the exact bytes of a manifest, and who signed them.
+"""DSSE envelopes: the exact bytes of a manifest, or of a tombstone, and who signed them.
 
 Dead Simple Signing Envelope, protocol version 1: what is signed is the pre-authentication encoding
 of type and bytes, so no canonical JSON is needed. The public keys come from whoever verifies; an
@@ -20,7 +20,7 @@ _SIGNATURE_BYTES: Final = 64
 
 
 class BadEnvelopeError(Exception):
-    """A text is no envelope of evidence; the message says why, and quotes nothing."""
+    """A text is no envelope of what is wanted; the message says why, and quotes nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +41,14 @@ class Envelope:
     """Signed bytes.
 
     Attributes:
-        payload: a manifest, byte for byte.
+        payload: a manifest, byte for byte, or whatever else the type says.
         signatures: in the order in which they were added.
+        payload_type: is signed too, so that nothing passes for something else.
     """
 
     payload: bytes
     signatures: tuple[Signature, ...] = ()
+    payload_type: str = PAYLOAD_TYPE
 
     @property
     def digest(self) -> str:
@@ -57,12 +59,12 @@ class Envelope:
         """Return the envelope with one more signature, or as it is where the key has signed it."""
         if self.verified_by([key.public]):
             return self
-        signature = Signature(key_id=key.public.id, bytes=key.sign(encoded(self.payload)))
+        signature = Signature(key_id=key.public.id, bytes=key.sign(self._encoded))
         return replace(self, signatures=(*self.signatures, signature))
 
     def verified_by(self, keys: Iterable[PublicKey]) -> tuple[PublicKey, ...]:
         """Return those of the keys that have signed these very bytes."""
-        message = encoded(self.payload)
+        message = self._encoded
         return tuple(
             key
             for key in keys
@@ -75,7 +77,7 @@ class Envelope:
     def to_bytes(self) -> bytes:
         """Return the envelope as a file holds it: JSON, ending in a newline."""
         document = {
-            "payloadType": PAYLOAD_TYPE,
+            "payloadType": self.payload_type,
             "payload": base64.b64encode(self.payload).decode(),
             "signatures": [
                 {"keyid": each.key_id, "sig": base64.b64encode(each.bytes).decode()}
@@ -84,12 +86,16 @@ class Envelope:
         }
         return json.dumps(document, indent=1).encode() + b"\n"
 
+    @property
+    def _encoded(self) -> bytes:
+        return encoded(self.payload, self.payload_type)
+
     @classmethod
-    def from_bytes(cls, data: bytes) -> "Envelope":
-        """Read an envelope.
+    def from_bytes(cls, data: bytes, payload_type: str = PAYLOAD_TYPE) -> "Envelope":
+        """Read an envelope of one type.
 
         Raises:
-            BadEnvelopeError: it is not one, or of something else than evidence.
+            BadEnvelopeError: it is not one, or of something else.
         """
         try:
             document = json.loads(data, object_pairs_hook=_once)
@@ -97,20 +103,21 @@ class Envelope:
             raise BadEnvelopeError(
                 "it is not one JSON document, or names something twice"
             ) from None
-        if not isinstance(document, dict) or document.get("payloadType") != PAYLOAD_TYPE:
-            raise BadEnvelopeError(f"its payloadType is not {PAYLOAD_TYPE}")
+        if not isinstance(document, dict) or document.get("payloadType") != payload_type:
+            raise BadEnvelopeError(f"its payloadType is not {payload_type}")
         signatures = document.get("signatures")
         if not isinstance(signatures, list):
             raise BadEnvelopeError("it has no list of signatures")
         return cls(
             payload=_decoded(document.get("payload")),
             signatures=tuple(_signature(each) for each in signatures),
+            payload_type=payload_type,
         )
 
 
-def encoded(payload: bytes) -> bytes:
+def encoded(payload: bytes, payload_type: str = PAYLOAD_TYPE) -> bytes:
     """Return what is signed: DSSE's pre-authentication encoding."""
-    kind = PAYLOAD_TYPE.encode()
+    kind = payload_type.encode()
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
 
 

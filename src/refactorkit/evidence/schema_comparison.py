@@ -11,6 +11,7 @@ _RELATION = "relation of the archive"
 _RIGHT = "right"
 
 MOVED_ON: Final = "was moved on"
+IS_GONE: Final = "is gone"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ def changed_definitions(
             continue
         if key not in new:
             if kind != _RIGHT:
-                changes.append(Change(kind=kind, name=name, what="is gone"))
+                changes.append(Change(kind=kind, name=name, what=IS_GONE))
         elif key not in old:
             if not (kind == _RELATION and name in growing):
                 changes.append(Change(kind=kind, name=name, what="was added"))

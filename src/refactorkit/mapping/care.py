@@ -16,6 +16,11 @@ def purges_table(mapping: Mapping) -> str:
     return str(_statements(mapping).purges_table())
 
 
+def tombstone_signatures_table(mapping: Mapping) -> str:
+    """Return the statement that makes the table of the tombstones' signatures."""
+    return str(_statements(mapping).tombstone_signatures_table())
+
+
 def guard_function(mapping: Mapping) -> str:
     """Return the statement that makes the function behind the archive's guards."""
     return str(_statements(mapping).guard_function())

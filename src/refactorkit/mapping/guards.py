@@ -11,8 +11,10 @@ from refactorkit.migrations.model import Direction
 DOWN_ACCEPTABLE = ("dependants", "drift", "publications", "archive_readers")
 
 KEPT_TABLES = ("turns", "map", "past", "tombstones", "decisions", "triggers", "indexes")
-CARE_TABLES = ("holds", "purges", "former_writes")
+CARE_TABLES = ("holds", "purges", "former_writes", "tombstone_signatures")
 """Tables of the archive that Up and Down can do without: an older Up did not make them."""
+LATER_TABLES = ("former_writes", "tombstone_signatures")
+"""Those of them that no Up makes: each comes with the first row that it holds."""
 STAGE_TABLES = ("stage", "stage_captured", "stage_natives", "free")
 PREPARED_TABLES = ("prepared", "prepared_captured")
 
@@ -69,9 +71,9 @@ def kept_tables(mapping: Mapping) -> tuple[str, ...]:
 
 
 def expected_tables(mapping: Mapping) -> tuple[str, ...]:
-    """Return those of them that an Up makes, whether a former version is kept beside or not."""
-    former = f"archive.{mapping.name}_former_writes"
-    return tuple(table for table in kept_tables(mapping) if table != former)
+    """Return those of them that an Up makes, whatever is done beside and after it."""
+    later = {f"archive.{mapping.name}_{name}" for name in LATER_TABLES}
+    return tuple(table for table in kept_tables(mapping) if table not in later)
 
 
 def needed_tables(mapping: Mapping) -> tuple[str, ...]:

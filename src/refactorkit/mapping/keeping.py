@@ -83,6 +83,7 @@ def kept(mapping: Mapping) -> tuple[Kept, ...]:
             turn="turn",
         ),
         Kept(table=f"{name}_tombstones", holds="who was erased", versions=both),
+        Kept(table=f"{name}_tombstone_signatures", holds="what was signed of that", versions=both),
         Kept(
             table=whole,
             holds=f"rows of {target.table} that differ from what Up made",

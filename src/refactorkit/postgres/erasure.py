@@ -6,23 +6,25 @@ tombstones, and a look whether anything is left.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import structlog
 from psycopg import sql
 
 from refactorkit.errors import NOTHING_CHANGED, BusyError, FailedError, RefusedError
+from refactorkit.evidence.keys import SigningKey
 from refactorkit.mapping import erasure, erasure_others
 from refactorkit.mapping.model import Mapping
 from refactorkit.migrations.model import Direction
-from refactorkit.postgres import erasure_guards, salts
+from refactorkit.postgres import erasure_guards, salts, tombstone_signatures
 from refactorkit.postgres.archive_writes import let_by
 from refactorkit.postgres.connection import Connection, fetch_value
 from refactorkit.postgres.erasure_places import Found, found_places
 from refactorkit.postgres.holds import is_held
 from refactorkit.postgres.quiet_triggers import Trigger, switch_back, switch_off
 from refactorkit.postgres.refactors import Turn, last_turn
+from refactorkit.postgres.tombstone_signatures import Buried
 
 _LISTED: Final = 10
 _BIGINT: Final = 2**63
@@ -45,11 +47,13 @@ class Authority:
         basis: the law's article, the ticket; never a name of the person.
         approved_by: not the operator.
         operator: who runs the command.
+        key: signs the tombstones; None leaves them unsigned.
     """
 
     basis: str
     approved_by: str
     operator: str
+    key: SigningKey | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +114,7 @@ class Erasure:
         ownerless: archived rows of others whose owner is gone now; Down asks for a custodian.
         not_looked_into: tables of the archive whose columns do not say whom they are about.
         keys: the keys of the person's rows by table, as text.
+        tombstones: that were written; none by a look, or where nothing was left to erase.
     """
 
     person: Person
@@ -120,6 +125,7 @@ class Erasure:
     ownerless: int
     not_looked_into: tuple[str, ...]
     keys: dict[str, list[str]]
+    tombstones: tuple[Buried, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -201,10 +207,11 @@ class _Work:
         relabels = erasure_others.relabels(self._mapping, self._after)
         unlinks = erasure_others.unlinks(self._mapping, self._after)
         ownerless = self._ownerless()
-        tombstones = f"archive.{self._mapping.name}_tombstones"
+        name = self._mapping.name
+        logs = (f"archive.{name}_tombstones", f"archive.{tombstone_signatures.table_of(name)}")
         quiet = switch_off(
             self._connection,
-            (*(p.table for p in places), *(u.table for u in (*relabels, *unlinks)), tombstones),
+            (*(p.table for p in places), *(u.table for u in (*relabels, *unlinks)), *logs),
         )
         changed = [
             Count(name=u.name, rows=self._execute(u.statement)) for u in (*relabels, *unlinks)
@@ -228,7 +235,7 @@ class _Work:
                     source_id=pair.source_id,
                     target_id=pair.target_id,
                 )
-            self._bury(done, authority)
+            done = replace(done, tombstones=self._bury(done, authority))
             self._refuse_leftovers()
         switch_back(self._connection, quiet)
         return done
@@ -273,21 +280,23 @@ class _Work:
     def _execute(self, statement: str) -> int:
         return self._connection.execute(statement.encode(), self._parameters).rowcount
 
-    def _bury(self, done: Erasure, authority: Authority) -> None:
-        """Write a row for each pair: both ids, who, when, why, and how many rows of what."""
+    def _bury(self, done: Erasure, authority: Authority) -> tuple[Buried, ...]:
+        """Write a row for each pair: both ids, who, when, why, and how many rows of what; sign."""
         table = sql.Identifier("archive", f"{self._mapping.name}_tombstones")
         erasure_number = fetch_value(
             self._connection,
             sql.SQL("SELECT coalesce(max(erasure), 0) + 1 FROM {}").format(table),
         )
         counts = {count.name: count.rows for count in (*done.deleted, *done.unlinked)}
+        numbers = []
         for pair in _buried(self._person):
-            self._connection.execute(
+            number = fetch_value(
+                self._connection,
                 sql.SQL(
                     "INSERT INTO {0} (tombstone, erasure, source_id, target_id, kind, turn,"
                     " version, operator, approved_by, basis, counts)"
                     " SELECT coalesce(max(tombstone), 0) + 1, %s, %s, %s, %s, %s, %s, %s, %s, %s,"
-                    " %s::jsonb FROM {0}"
+                    " %s::jsonb FROM {0} RETURNING tombstone"
                 ).format(table),
                 (
                     erasure_number,
@@ -302,6 +311,11 @@ class _Work:
                     json.dumps(counts),
                 ),
             )
+            numbers.append(int(number))
+        if authority.key is None:
+            return tuple(Buried(number=number) for number in numbers)
+        tombstone_signatures.ensure_table(self._connection, self._mapping)
+        return tombstone_signatures.sign(self._connection, self._mapping, numbers, authority.key)
 
     def _refuse_leftovers(self) -> None:
         """Look once more, by the tombstones: what is found now would come back one day."""

@@ -22,10 +22,10 @@ from refactorkit.postgres.connection import Connection, fetch_value
 SUFFIX: Final = "_owner"
 _LONGEST_NAME: Final = 63  # bytes; PostgreSQL cuts what is longer
 _GRANT_OPTIONS_SINCE: Final = 160000
-_EVENT_GUARDS: Final = (
+EVENT_GUARDS: Final = (
     resources.files("refactorkit.postgres").joinpath("event_guards.sql").read_bytes()
 )
-_EVENTS: Final = (("refactorkit_guard_alter", "ddl_command_end"), ("refactorkit_guard_drop", "sql_drop"))  # fmt: skip # noqa: E501
+EVENTS: Final = (("refactorkit_guard_alter", "ddl_command_end"), ("refactorkit_guard_drop", "sql_drop"))  # fmt: skip # noqa: E501
 _OPEN: Final = """
     SELECT 'TABLE', c.oid::pg_catalog.regclass::pg_catalog.text
     FROM pg_class AS c, aclexplode(c.relacl) AS x
@@ -248,7 +248,7 @@ def make_event_guards(
 ) -> None:
     """Make the event triggers, and the schema in which they know what they guard."""
     drop_event_guards(connection)
-    connection.execute(_EVENT_GUARDS)
+    connection.execute(EVENT_GUARDS)
     for mapping, after in turns:
         stays = {table.removeprefix("archive.") for table in kept_tables(mapping)}
         for table in _guarded(connection, mapping, after):
@@ -268,7 +268,7 @@ def make_event_guards(
             connection.execute(
                 sql.SQL("ALTER {} {} OWNER TO {}").format(sql.SQL(kind), sql.SQL(name), role)
             )
-    for name, event in _EVENTS:
+    for name, event in EVENTS:
         connection.execute(
             sql.SQL(
                 "CREATE EVENT TRIGGER {} ON {} EXECUTE FUNCTION refactorkit_guard.refuse()"
@@ -281,7 +281,7 @@ def make_event_guards(
 
 def drop_event_guards(connection: Connection) -> None:
     """Take the event triggers and their schema away, where they are."""
-    for name, _ in _EVENTS:
+    for name, _ in EVENTS:
         connection.execute(sql.SQL("DROP EVENT TRIGGER IF EXISTS {}").format(sql.Identifier(name)))
     connection.execute("DROP FUNCTION IF EXISTS refactorkit_guard.refuse()")
     connection.execute("DROP TABLE IF EXISTS refactorkit_guard.guarded")

@@ -357,7 +357,10 @@ class Hold(_Part):
 
 
 class Tombstone(_Part):
-    """An erasure; the person's salt is gone, so there is no reference either."""
+    """An erasure; the person's salt is gone, so there is no reference either.
+
+    Where it has several tombstones, its signature is the worst of theirs.
+    """
 
     erasure: int
     at: str
@@ -366,6 +369,7 @@ class Tombstone(_Part):
     approved_by: str
     basis: str
     rows: dict[str, int]
+    signature: Literal["signed", "unsigned", "not verified", "forged"]
 
 
 class Purge(_Part):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -15,11 +15,13 @@ from refactorkit.errors import NOTHING_CHANGED
 from refactorkit.evidence.envelope import BadEnvelopeError, Envelope
 from refactorkit.evidence.keys import PublicKey
 from refactorkit.evidence.manifest import Manifest
+from refactorkit.evidence.own_guards import OwnGuards, without_own
 from refactorkit.evidence.schema_comparison import (
     Change,
     changed_definitions,
     moved_sequences,
 )
+from refactorkit.evidence.tombstone import SignatureState, TombstoneSignature
 from refactorkit.postgres import server_errors
 from refactorkit.postgres.anchoring import scope_of
 from refactorkit.postgres.attesting import (
@@ -35,7 +37,11 @@ from refactorkit.postgres.digests import pinned
 from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.evidence_facts import identity
 from refactorkit.postgres.evidence_tables import EvidenceTables
+from refactorkit.postgres.own_guards import own_guards
 from refactorkit.postgres.refactors import last_turns
+from refactorkit.postgres.tombstone_signatures import signatures
+
+_LISTED: Final = 20
 
 _log = structlog.get_logger()
 
@@ -48,6 +54,7 @@ class AuditVerifyRequest:
         dsn: the database; it may be a restored copy.
         evidence: the signed file; None: the newest copy that the archive has.
         keys: public keys, all of which must have signed.
+        tombstone_keys: more public keys that may have signed tombstones.
         refactor: its name, where the copy is meant and there are several.
         allow_edits: what the application may have written since is no failure.
         limit: how many differences of each table are listed; all are counted.
@@ -56,6 +63,7 @@ class AuditVerifyRequest:
     dsn: Dsn
     evidence: Path | None = None
     keys: tuple[Path, ...] = ()
+    tombstone_keys: tuple[Path, ...] = ()
     refactor: str | None = None
     allow_edits: bool = False
     limit: int = 100
@@ -79,7 +87,8 @@ class AuditVerifyResult:
         from_file: False where the archive's own copy was used.
         signatures: one for each trusted key.
         trees: what became of the rows.
-        changes: of the evidence's copy, of definitions, of sequences.
+        tombstones: what became of their signatures, one each.
+        changes: of the evidence's copy, of definitions, of sequences; tombstones that are forged.
         notes: what was not checked, or should be known.
         is_complete: whether everything was checked.
         allow_edits: as asked.
@@ -90,6 +99,7 @@ class AuditVerifyResult:
     from_file: bool
     signatures: tuple[SignatureOutcome, ...]
     trees: tuple[TreeOutcome, ...]
+    tombstones: tuple[TombstoneSignature, ...]
     changes: tuple[Change, ...]
     notes: tuple[str, ...]
     is_complete: bool
@@ -127,6 +137,7 @@ def audit_verify(
         FailedError: the server refused or was lost.
     """
     keys = public_keys(request.keys)
+    more = public_keys(request.tombstone_keys)
     doing = f"Verifying {request.dsn.describe()}"
     with (
         connected(request.dsn) as connection,
@@ -136,7 +147,10 @@ def audit_verify(
         pinned(second, read_only=True),
     ):
         evidence = evidence_of(connection, request.evidence, request.refactor, request.dsn)
-        result = _verify(connection, second, request, evidence, keys=keys, report=report)
+        stones = signatures(connection, evidence.manifest.places.name, (*keys, *more))
+        result = _verify(
+            connection, second, request, evidence, stones=stones, keys=keys, report=report
+        )
     _log.info("audit.verified", verdict=result.verdict.value)
     return result
 
@@ -147,6 +161,7 @@ def _verify(
     request: AuditVerifyRequest,
     evidence: EvidenceFile,
     *,
+    stones: tuple[TombstoneSignature, ...],
     keys: Sequence[PublicKey],
     report: Callable[[str], None],
 ) -> AuditVerifyResult:
@@ -156,12 +171,12 @@ def _verify(
     notes = []
     if not keys:
         notes.append("No public key was given (--key): the signature was not verified.")
-    changes = list(_copy(connection, evidence))
+    changes = [*_copy(connection, evidence), *_forged(name, stones)]
     last = highest_turn(connection, name)
     is_current = last is None or last <= manifest.run.turn
     former = FormerWrites.read(connection, manifest.places)
     growing = {"archive.migration_checksums", f"archive.{name}_tombstones", f"archive.{name}_holds"}
-    growing.add(f"archive.{name}_former_writes")
+    growing |= {f"archive.{name}_former_writes", f"archive.{name}_tombstone_signatures"}
     if former.any:  # what it deletes is on record
         growing |= {f"archive.{name}_decisions", f"archive.{name}_past"}
     if not is_current:
@@ -196,6 +211,7 @@ def _verify(
             f"{erased} rows went with erased persons, as the tombstones say; those that were made"
             " after this evidence are not signed by it: compare them with the requests."
         )
+    notes += _unsigned(stones)
     if is_current:
         report("definitions")
         found, untold = _definitions(connection, manifest, growing)
@@ -211,11 +227,42 @@ def _verify(
         from_file=request.evidence is not None,
         signatures=tuple(SignatureOutcome(key_id=key.id, is_valid=key in signed) for key in keys),
         trees=tuple(trees),
+        tombstones=stones,
         changes=tuple(changes),
         notes=tuple(notes),
         is_complete=is_current,
         allow_edits=request.allow_edits,
     )
+
+
+def _forged(name: str, stones: Sequence[TombstoneSignature]) -> tuple[Change, ...]:
+    """Return the tombstones that are not what was signed, or not by whom it should be."""
+    return tuple(
+        Change(
+            kind="tombstone", name=f"archive.{name}_tombstones {each.tombstone}", what=each.finding
+        )
+        for each in stones
+        if each.state is SignatureState.FORGED
+    )
+
+
+def _unsigned(stones: Sequence[TombstoneSignature]) -> list[str]:
+    """Say which tombstones nobody has signed, and whose signatures nobody could verify."""
+    said = {
+        SignatureState.UNSIGNED: "were never signed, or their signatures were taken away: compare"
+        " them with the requests",
+        SignatureState.UNVERIFIED: "are signed, and without a key nobody can say by whom",
+    }
+    found = []
+    for state, what in said.items():
+        numbers = [str(each.tombstone) for each in stones if each.state is state]
+        if numbers:
+            more = ", ..." if len(numbers) > _LISTED else ""
+            found.append(
+                f"{len(numbers)} of {len(stones)} tombstones {what}"
+                f" ({', '.join(numbers[:_LISTED])}{more})."
+            )
+    return found
 
 
 def _leaves(name: str, trees: Sequence[TreeOutcome]) -> tuple[Change, ...]:
@@ -251,17 +298,28 @@ def _copy(connection: Connection, evidence: EvidenceFile) -> tuple[Change, ...]:
 def _definitions(
     connection: Connection, manifest: Manifest, growing: set[str]
 ) -> tuple[tuple[Change, ...], list[str]]:
-    scope = scope_of(manifest.places.name, last_turns(connection))
+    turns = last_turns(connection)
+    scope = scope_of(manifest.places.name, turns)
     now = definitions(connection, [tree.table for tree in manifest.trees], scope=scope)
     major = manifest.identity.server_version.partition(".")[0]
     here = str(connection.info.server_version // 10000)
     changes, untold = changed_definitions(
         manifest.catalog, now, growing=growing, same_major=major == here
     )
+    own = OwnGuards()
+    for turn in turns:
+        if turn.name == manifest.places.name and turn.mapping is not None:
+            own = own_guards(connection, turn.mapping, turn.direction)
+    changes, gone = without_own(changes, manifest.catalog, now, own)
     notes = [
         f"{change.kind} {change.name} {change.what}: PostgreSQL {here} and not {major}."
         for change in untold
     ]
+    if gone:
+        notes.append(
+            "Guards that stood when the evidence was made are gone, all of a kind together, as by"
+            " archive harden --off."
+        )
     return changes, notes
 
 
@@ -317,6 +375,16 @@ def document(result: AuditVerifyResult) -> dict[str, Any]:
                 ],
             }
             for tree in result.trees
+        ],
+        "tombstones": [
+            {
+                "tombstone": each.tombstone,
+                "signature": each.state.value,
+                "finding": each.finding or None,
+                "digest": each.digest,
+                "key_ids": list(each.key_ids),
+            }
+            for each in result.tombstones
         ],
         "changes": [
             {"kind": each.kind, "name": each.name, "difference": each.what}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from refactorkit.commands.archive_status import Refactor as Status
+from refactorkit.evidence.tombstone import SignatureState, TombstoneSignature
 from refactorkit.report import model
 from refactorkit.report.model import Check, Word
 
@@ -188,6 +189,38 @@ def guards(state: str) -> Check:
     unknown: tuple[Word, str, str] = ("incomplete", "Whether guards stand is not known.", "")
     verdict, says, do = _GUARDS.get(state, unknown)
     return Check(name="guards", title="Guards that were made", verdict=verdict, says=says, do=do)
+
+
+def tombstones(found: Sequence[TombstoneSignature], *, within_evidence: bool) -> Check:
+    """Is every tombstone signed, by itself or within evidence, and as it was then?
+
+    Args:
+        found: what became of the signature of each.
+        within_evidence: whether verified evidence holds all of them as they are.
+    """
+    counts = {state: sum(each.state is state for each in found) for state in SignatureState}
+    forged, unverified = counts[SignatureState.FORGED], counts[SignatureState.UNVERIFIED]
+    unsigned = counts[SignatureState.UNSIGNED]
+    verdict: Word = "pass"
+    says = f"{counts[SignatureState.SIGNED]} of {len(found)} tombstones are signed by a key given"
+    says = f"{says}; {unsigned} were not signed one by one." if unsigned else f"{says}."
+    do = ""
+    if not found:
+        says = "There are no tombstones: nobody was erased."
+    elif forged:
+        verdict = "fail"
+        says = f"{forged} of {len(found)} tombstones are not what was signed."
+        do = "refactorkit audit verify names each."
+    elif unverified:
+        verdict = "incomplete"
+        says = f"{unverified} of {len(found)} tombstones are signed, and no key was given."
+        do = "Give --key FILE, or --tombstone-key FILE where another key signs them."
+    elif unsigned and not within_evidence:
+        verdict = "incomplete"
+        do = "Compare them with the requests; then evidence (audit anchor) signs them all."
+    elif unsigned:
+        says = f"{says} The evidence holds them all as they are."
+    return Check(name="tombstones", title="Erasures", verdict=verdict, says=says, do=do)
 
 
 def way_back(status: Status) -> Check:

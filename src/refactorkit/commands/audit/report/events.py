@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from refactorkit.commands.verify import Verification
+from refactorkit.evidence.tombstone import SignatureState, TombstoneSignature
 from refactorkit.postgres.report_logs import HoldEvent, KeptEvidence, PurgeEvent, TurnEvent
 from refactorkit.postgres.tombstones import Tombstone
 from refactorkit.report import model
@@ -60,9 +61,17 @@ def timeline(
     return sorted(events, key=lambda event: event.at)
 
 
-def tombstones(found: Sequence[Tombstone]) -> list[model.Tombstone]:
-    """Return the erasures, one each, without an id."""
+def tombstones(
+    found: Sequence[Tombstone], signatures: Sequence[TombstoneSignature]
+) -> list[model.Tombstone]:
+    """Return the erasures, one each, without an id; of its tombstones the worst signature."""
     first = {each.erasure: each for each in reversed(found)}
+    states = {each.tombstone: each.state for each in signatures}
+    order = list(SignatureState)
+    worst: dict[int, SignatureState] = {}
+    for each in found:
+        state = states.get(each.number, SignatureState.UNSIGNED)
+        worst[each.erasure] = max(worst.get(each.erasure, state), state, key=order.index)
     return [
         model.Tombstone(
             erasure=number,
@@ -72,6 +81,7 @@ def tombstones(found: Sequence[Tombstone]) -> list[model.Tombstone]:
             approved_by=each.approved_by,
             basis=each.basis,
             rows=each.counts,
+            signature=worst[number].value,
         )
         for number, each in sorted(first.items())
     ]

@@ -29,6 +29,7 @@ class ReportRequest:
         refactor: its name, where the database has run several.
         evidence: the signed file; None: the newest copy that the archive has.
         keys: public keys, all of which must have signed.
+        tombstone_keys: more public keys that may have signed tombstones.
         allow_edits: what the application may have written since is no failure.
         ticket: the change's, where the evidence does not say.
         requester: who asked for it, likewise.
@@ -47,6 +48,7 @@ class ReportRequest:
     refactor: str | None = None
     evidence: Path | None = None
     keys: tuple[Path, ...] = ()
+    tombstone_keys: tuple[Path, ...] = ()
     allow_edits: bool = False
     ticket: str | None = None
     requester: str | None = None

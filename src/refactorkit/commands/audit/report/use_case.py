@@ -29,6 +29,7 @@ from refactorkit.evidence.manifest import Manifest
 from refactorkit.postgres import evidence_facts, report_counts, server_errors
 from refactorkit.postgres.anchoring import places_of
 from refactorkit.postgres.connection import Connection, connected
+from refactorkit.postgres.tombstone_signatures import signatures
 from refactorkit.postgres.verification import snapshot
 from refactorkit.report import model
 
@@ -81,6 +82,9 @@ def gathered(
             linked=report_counts.linked(connection, rows),
             erased=found.erased_since,
         )
+        stone_signatures = signatures(
+            connection, turn.name, (*keys, *public_keys(request.tombstone_keys))
+        )
         reconciled = people.reconciliation(
             connection, rows, found.verification, allow_edits=request.allow_edits
         )
@@ -123,6 +127,9 @@ def gathered(
                 for kind in ("preflight", "drill", "operation")
             ),
             checks.way_back(found.status),
+            checks.tombstones(
+                stone_signatures, within_evidence=_tombstones_within(verified, turn.name)
+            ),
             checks.guards(guards.state),
             checks.retention(retention),
         ]
@@ -158,7 +165,7 @@ def gathered(
             kept=[_kept(row) for row in found.archive.tables],
             retention=retention,
             holds=people.holds(connection, rows, found.status),
-            tombstones=events.tombstones(found.stones),
+            tombstones=events.tombstones(found.stones, stone_signatures),
             purges=events.purges(found.purged),
             limitations=[*said.LIMITATIONS, *(evidence.limitations if evidence else ())],
         )
@@ -184,6 +191,17 @@ def _verified(
             raise
         return None, error.message
     return result, ""
+
+
+def _tombstones_within(verified: AuditVerifyResult | None, name: str) -> bool:
+    """Tell whether evidence that was signed holds every tombstone, as it is now."""
+    if verified is None or not verified.signatures:
+        return False
+    return all(each.is_valid for each in verified.signatures) and any(
+        tree.is_whole and tree.verified == tree.expected and not tree.differences + tree.grown
+        for tree in verified.trees
+        if tree.table == f"archive.{name}_tombstones"
+    )
 
 
 def _here(found: Found) -> given.Here:
