@@ -10,8 +10,8 @@ from benchmarks.results import Results
 from benchmarks.tables import number
 from benchmarks.workloads import MEANING
 
-_WIDTH: Final = 860  # pixels, as all lengths here
-_LABELS: Final = 250
+_WIDTH: Final = 960  # pixels, as all lengths here
+_LABELS: Final = 350
 _VALUES: Final = 130
 _ROW: Final = 24
 _THICK: Final = 14
