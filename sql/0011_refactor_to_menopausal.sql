@@ -1446,7 +1446,6 @@ DECLARE
             looked_at := ARRAY(SELECT p.source_id FROM archive.patients_map AS p WHERE p.target_id = ANY (targets));
             unforeseen := truncated OR cardinality(looked_at) > 0;
             sources := sources || looked_at;
-            looked_at := ARRAY(SELECT DISTINCT c.key FROM unnest(sources || walk) AS c (key));
 
             -- What the guards of Up refuse, for the rows that came or changed since they looked.
             IF cardinality(sources) > 0 THEN
@@ -1463,8 +1462,8 @@ DECLARE
                 SELECT count(*), string_agg(t.id::text, ', ' ORDER BY t.id) INTO found, listed
                 FROM public.patients AS s
                 JOIN public.users AS t ON t.email = 'patient-' || s.id || '@unclaimed.invalid'
-                LEFT JOIN archive.patients_map AS p ON p.source_id = s.id
-                WHERE s.id = ANY (sources) AND t.id IS DISTINCT FROM p.target_id;
+                WHERE s.id = ANY (sources) -- whoever has a subject has the value in it
+                    AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.source_id = s.id);
                 IF found > 0 THEN
                     RAISE EXCEPTION USING ERRCODE = 'RK001',
                         MESSAGE = format('%s rows of public.users already hold the email that a subject is to have: id %s', found, listed),
@@ -1486,6 +1485,14 @@ DECLARE
                 END IF;
             END IF;
 
+            IF NOT g.walked THEN -- the walk comes to the others later
+                sources := ARRAY(
+                    SELECT c.key FROM unnest(sources) AS c (key) WHERE c.key <= g.walked_to
+                    UNION ALL
+                    SELECT p.source_id FROM archive.patients_map AS p
+                    WHERE p.source_id = ANY (sources) AND (g.walked_to IS NULL OR p.source_id > g.walked_to));
+            END IF;
+            looked_at := ARRAY(SELECT DISTINCT c.key FROM unnest(sources || walk) AS c (key));
             new_pairs := 0;
             new_subjects := 0;
             new_source_xor := 0;
