@@ -27,11 +27,11 @@ DECLARE
     -- Types are looked up before the path is pinned.
     missing pg_catalog.text;
     wanted pg_catalog.text[] := ARRAY[
-        'public.users IN ACCESS EXCLUSIVE MODE',
-        'public.patients IN ACCESS EXCLUSIVE MODE',
-        'public.assessments IN ACCESS EXCLUSIVE MODE',
-        'public.refresh_tokens IN ACCESS EXCLUSIVE MODE',
-        'public.user_clinics IN ACCESS EXCLUSIVE MODE'
+        'LOCK TABLE public.users IN ACCESS EXCLUSIVE MODE',
+        'LOCK TABLE public.patients IN ACCESS EXCLUSIVE MODE',
+        'LOCK TABLE public.assessments IN ACCESS EXCLUSIVE MODE',
+        'LOCK TABLE public.refresh_tokens IN ACCESS EXCLUSIVE MODE',
+        'LOCK TABLE public.user_clinics IN ACCESS EXCLUSIVE MODE'
     ];
     failed pg_catalog.text;
     limit_ms numeric;
@@ -73,7 +73,7 @@ BEGIN
                 PERFORM set_config('lock_timeout', greatest(1, least(
                     limit_ms - round(extract(epoch FROM clock_timestamp() - began) * 1000),
                     CASE WHEN failed <> wanted[1] THEN greatest(20, least(400, round(limit_ms / 5))) END))::text, true);
-                EXECUTE 'LOCK TABLE ' || failed;
+                EXECUTE failed;
                 IF failed = wanted[1] THEN
                     locked_at := clock_timestamp();
                 END IF;
@@ -2620,12 +2620,12 @@ DECLARE
     -- Types are looked up before the path is pinned.
     missing pg_catalog.text;
     wanted pg_catalog.text[] := ARRAY[
-        'public.users IN ACCESS EXCLUSIVE MODE',
-        'archive.patients IN ACCESS EXCLUSIVE MODE',
-        'public.assessments IN ACCESS EXCLUSIVE MODE',
-        'public.refresh_tokens IN ACCESS EXCLUSIVE MODE',
-        'public.user_clinics IN ACCESS EXCLUSIVE MODE',
-        'public.notification_queue IN ACCESS EXCLUSIVE MODE'
+        'LOCK TABLE public.users IN ACCESS EXCLUSIVE MODE',
+        'LOCK TABLE archive.patients IN ACCESS EXCLUSIVE MODE',
+        'LOCK TABLE public.assessments IN ACCESS EXCLUSIVE MODE',
+        'LOCK TABLE public.refresh_tokens IN ACCESS EXCLUSIVE MODE',
+        'LOCK TABLE public.user_clinics IN ACCESS EXCLUSIVE MODE',
+        'LOCK TABLE public.notification_queue IN ACCESS EXCLUSIVE MODE'
     ];
     failed pg_catalog.text;
     limit_ms numeric;
@@ -2666,7 +2666,7 @@ BEGIN
             HINT = 'Nothing was changed. Look at the version table: is this the database that you mean?';
     END IF;
     -- Who reads or writes through a view holds it first, and waits for the tables behind it then.
-    wanted := ARRAY(SELECT format('%s IN ACCESS EXCLUSIVE MODE', v.name) FROM (SELECT c.oid, format('%I.%I', 'v10', c.relname) AS name
+    wanted := ARRAY(SELECT format('ALTER VIEW %s RESET (check_option)', v.name) FROM (SELECT c.oid, format('%I.%I', 'v10', c.relname) AS name
     FROM pg_class AS c
     WHERE c.relnamespace = to_regnamespace('v10') AND c.relkind = 'v' AND EXISTS (
     SELECT FROM pg_catalog.pg_namespace AS n
@@ -2684,7 +2684,7 @@ BEGIN
                 PERFORM set_config('lock_timeout', greatest(1, least(
                     limit_ms - round(extract(epoch FROM clock_timestamp() - began) * 1000),
                     CASE WHEN failed <> wanted[1] THEN greatest(20, least(400, round(limit_ms / 5))) END))::text, true);
-                EXECUTE 'LOCK TABLE ' || failed;
+                EXECUTE failed;
                 IF failed = wanted[1] THEN
                     locked_at := clock_timestamp();
                 END IF;
