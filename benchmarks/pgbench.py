@@ -1,9 +1,10 @@
 """An application at work: pgbench, the server's own, with transactions of version 10 or of 11.
 
-A transaction inserts an assessment, edits a patient and reads. pgbench logs each one that it ended;
-a client whose statement fails stops there, so pgbench comes to its end at the switch by itself.
-Its log is whole only where it comes to an end by itself: so one that would not is told to by ending
-its sessions, and never by a signal.
+A transaction inserts an assessment, edits a patient and reads. Each client has patients of its own:
+version 10's views do not let two transactions write one column of a row at once. pgbench logs each
+one that it ended; a client whose statement fails stops there, so pgbench comes to its end at the
+switch by itself. Its log is whole only where it comes to an end by itself: so one that would not is
+told to by ending its sessions, and never by a signal.
 """
 
 import os
@@ -22,7 +23,7 @@ from refactorkit.errors import FailedError
 from refactorkit.postgres.binaries import find_binaries
 
 VERSION_10: Final = """\
-\\set person random(:first, :last)
+\\set person random(:first / :clients + 1, :last / :clients - 1) * :clients + :client_id
 \\set value random(90, 180)
 BEGIN;
 INSERT INTO assessments (patient_id, model_version, dataset_hash)
@@ -32,7 +33,7 @@ SELECT name, bp_systolic FROM patients WHERE id = :person;
 END;
 """
 VERSION_11: Final = """\
-\\set person random(:first, :last)
+\\set person random(:first / :clients + 1, :last / :clients - 1) * :clients + :client_id
 \\set value random(90, 180)
 BEGIN;
 INSERT INTO public.assessments (user_id, model_version, dataset_hash)
@@ -125,6 +126,7 @@ class Pgbench:
                 "--log", "--log-prefix", str(folder / "log"),
                 "--time", _FOREVER if seconds is None else str(seconds),
                 "--define", f"first={first}", "--define", f"last={last}",
+                "--define", f"clients={clients}",
             ],
             env={k: v for k, v in os.environ.items() if not k.startswith("PG")} | environment
             | {"PGAPPNAME": name, "PGOPTIONS": f"-c search_path={search_path}"},
