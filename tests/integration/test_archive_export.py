@@ -130,8 +130,7 @@ def test_down_in_another_database_gives_what_down_gives_in_the_first(
     copy_public(server, at_11, empty_database)
     imported = import_(empty_database, file)
     assert imported["tables"] == said["tables"]
-    whole = pg_dump(at_11, exclude_schemas=())
-    assert pg_dump(empty_database, exclude_schemas=()) == whole
+    assert archived(empty_database) == archived(at_11)
     assert run("verify", "--allow-edits", url=empty_database).code == 0
     for direction in (DOWN, UP, DOWN):
         for url in (at_11, empty_database):
@@ -156,6 +155,11 @@ def test_a_signed_tombstone_is_one_in_another_database_too(
     tell(empty_database, "UPDATE archive.patients_tombstones SET basis = 'another'")
     found = signer.verify(empty_database, evidence)
     assert [each.state.value for each in found.tombstones] == ["forged"]
+
+
+def archived(url: str) -> str:
+    """All that is there, but for the log of operations, in which the two must differ."""
+    return pg_dump(url, exclude_schemas=(), exclude_tables=("archive.patients_operations",))
 
 
 def data(url: str) -> str:

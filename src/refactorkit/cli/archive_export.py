@@ -8,7 +8,7 @@ from rich.console import Console
 
 from refactorkit.cli.context import require_dsn, settings
 from refactorkit.cli.passphrase import passphrase
-from refactorkit.cli.render import emit, table
+from refactorkit.cli.render import emit, recorded, table
 from refactorkit.coldfile.frames import TableEnd
 from refactorkit.commands import archive_export as exporting
 from refactorkit.commands import archive_file as reading
@@ -100,6 +100,8 @@ def import_(
 def _exported(console: Console, result: ExportResult) -> None:
     _tables(console, result.tables)
     console.print(f"Wrote {result.path}: {result.size_bytes:,} bytes, encrypted.")
+    console.print(f"Digest: {result.digest}")
+    recorded(console, result.recorded)
 
 
 def _read(console: Console, result: FileResult, what: str) -> None:
@@ -109,8 +111,10 @@ def _read(console: Console, result: FileResult, what: str) -> None:
         f"The export of {head['made_at']}, of {head['database']} at version"
         f" {head['database_version']}, {what} {sum(end.rows for end in result.tables):,} rows."
     )
+    console.print(f"Digest: {result.digest}")
     if result.left_out:
         console.print(f"Rights were left out of roles that are not here: {len(result.left_out)}.")
+    recorded(console, result.recorded)
     console.print("PASS")
 
 

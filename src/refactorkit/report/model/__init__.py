@@ -5,7 +5,15 @@ columns, hashes, salted references, and what operators said of themselves. The J
 docs/report.schema.json is made from these classes.
 """
 
-from refactorkit.report.model.archive import Guards, Hold, Kept, Purge, Retention, Tombstone
+from refactorkit.report.model.archive import (
+    Guards,
+    Hold,
+    Kept,
+    Operation,
+    Purge,
+    Retention,
+    Tombstone,
+)
 from refactorkit.report.model.parts import Word
 from refactorkit.report.model.proof import (
     Catalog,
@@ -55,6 +63,7 @@ __all__ = [
     "Identity",
     "Kept",
     "Made",
+    "Operation",
     "Purge",
     "Reconciled",
     "Report",

@@ -60,6 +60,27 @@ class Purge(Part):
     rows: int
 
 
+class Operation(Part):
+    """An export, an import, or hardening of the archive, as its log of operations has it.
+
+    Attributes:
+        kind: as recorded: export, import, harden, harden off; a later version may know more.
+        transaction_id: of what was done, on the server where it was.
+        digest: of an export: what ``archive verify-export`` says of the file.
+        says: what was made, for whom; a sentence.
+        undone: what could not be done, and why.
+    """
+
+    number: int
+    at: str
+    kind: str
+    by: str
+    transaction_id: str
+    digest: str | None
+    says: str
+    undone: list[str]
+
+
 class Retention(Part):
     """How long the archive is kept, as the database says, and from when on it may be destroyed."""
 

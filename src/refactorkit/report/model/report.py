@@ -2,7 +2,15 @@
 
 from typing import Final, Literal
 
-from refactorkit.report.model.archive import Guards, Hold, Kept, Purge, Retention, Tombstone
+from refactorkit.report.model.archive import (
+    Guards,
+    Hold,
+    Kept,
+    Operation,
+    Purge,
+    Retention,
+    Tombstone,
+)
 from refactorkit.report.model.parts import Part, Word
 from refactorkit.report.model.proof import Catalog, Evidence, Reconciled, Sample
 from refactorkit.report.model.run import (
@@ -51,6 +59,7 @@ class Report(Part):
     holds: list[Hold]
     tombstones: list[Tombstone]
     purges: list[Purge]
+    operations: list[Operation]
     limitations: list[str]
 
 
