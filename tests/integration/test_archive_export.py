@@ -1,9 +1,7 @@
 """An archive goes into a file and comes back elsewhere, and Down cannot tell the difference."""
 
 import functools
-import os
 import stat
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,11 @@ import pytest
 
 from refactorkit.commands.archive_export import ExportRequest
 from refactorkit.migrations.model import Direction
-from refactorkit.postgres.dsn import Dsn
 from tests.support import mappings
 from tests.support.background import go
 from tests.support.cli import Outcome, run
 from tests.support.clinic import open_clinic, tell, work_as_version_11
-from tests.support.dump import pg_dump
+from tests.support.dump import copy_public, pg_dump
 from tests.support.evidence import Signer
 from tests.support.queries import scalar
 from tests.support.roles import fresh_role, give_everything, with_user
@@ -88,21 +85,6 @@ def check(path: Path, passphrase: str = PASSPHRASE) -> Outcome:
     return run(
         "archive", "verify-export", path, "--json",
         env={"REFACTORKIT_EXPORT_PASSPHRASE": passphrase},
-    )  # fmt: skip
-
-
-def copy_public(server: Server, source: str, target: str) -> None:
-    """Restore everything outside the archive, as an operator with two programs does."""
-    dump = subprocess.run(
-        [server.bin_directory / "pg_dump", "--exclude-schema=archive"],
-        env={"PATH": os.environ["PATH"], **Dsn.parse(source).environment()},
-        check=True, capture_output=True,
-    )  # fmt: skip
-    text = dump.stdout.replace(b"SET transaction_timeout = 0;\n", b"")
-    subprocess.run(
-        [server.bin_directory / "psql", "-qX", "-v", "ON_ERROR_STOP=1"],
-        env={"PATH": os.environ["PATH"], **Dsn.parse(target).environment()},
-        check=True, capture_output=True, input=text,
     )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from refactorkit.postgres import (
     server_errors,
 )
 from refactorkit.postgres.archive_writes import archive_transaction
-from refactorkit.postgres.connection import Connection
+from refactorkit.postgres.connection import Connection, connected
 from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.dumping import Programs
 from refactorkit.postgres.history import TableName
@@ -97,7 +97,7 @@ def export(request: ExportRequest) -> ExportResult:
             if not turns:
                 one_refactor(connection, None, request.dsn)  # which refuses, and says why
             names = [turn.name for turn in turns]
-            operations.refuse_unwritable(connection, names)
+            _secure_log(connection, request.dsn, names)
             snapshot = archive_export.exported_snapshot(connection)
             head = _head(connection, request, snapshot, turns)
             writer = Writer(file, request.passphrase.encode(), work_factor=request.work_factor)
@@ -128,6 +128,19 @@ def export(request: ExportRequest) -> ExportResult:
         digest=digest,
         recorded=recorded,
     )
+
+
+def _secure_log(connection: Connection, dsn: Dsn, names: list[str]) -> None:
+    """See to it that the record can be written at the end, and that writing runs nobody's code.
+
+    The log is locked from here on. This transaction sees what was there when it began; what stands
+    on the log now, another connection sees.
+    """
+    operations.refuse_unwritable(connection, names)
+    operations.lock(connection, names)
+    with connected(dsn) as fresh:
+        fresh.execute("SET search_path = pg_catalog, pg_temp")
+        operations.refuse_foreign_code(fresh, names)
 
 
 def _facts(head: dict[str, Any], ends: tuple[TableEnd, ...]) -> dict[str, Any]:

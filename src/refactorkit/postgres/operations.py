@@ -41,6 +41,34 @@ _OWNER: Final = """
     JOIN pg_roles AS o ON o.oid = c.relowner
     WHERE n.nspname = 'archive' AND c.relname = %s
 """
+# What is the server's own leaves no trace in pg_depend. Our guard lets INSERT by.
+_FOREIGN: Final = """
+    WITH log AS (
+        SELECT c.oid FROM pg_class AS c
+        WHERE c.relnamespace = to_regnamespace('archive') AND c.relname = %s
+    ),
+    parts (classid, objid) AS (
+        SELECT 'pg_class'::regclass::oid, log.oid FROM log
+        UNION
+        SELECT d.classid, d.objid
+        FROM log
+        JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = log.oid
+        WHERE d.deptype IN ('a', 'i') AND d.classid <> 'pg_trigger'::regclass
+    )
+    SELECT format('trigger %%I', t.tgname)
+    FROM log JOIN pg_trigger AS t ON t.tgrelid = log.oid
+    WHERE NOT t.tgisinternal AND t.tgtype & 4 <> 0 -- INSERT
+    UNION
+    SELECT format('rule %%I', r.rulename) FROM log JOIN pg_rewrite AS r ON r.ev_class = log.oid
+    UNION
+    SELECT pg_describe_object(d.refclassid, d.refobjid, 0)
+    FROM parts AS x
+    JOIN pg_depend AS d ON d.classid = x.classid AND d.objid = x.objid
+    WHERE d.refclassid IN (
+        'pg_proc'::regclass, 'pg_operator'::regclass, 'pg_opclass'::regclass,
+        'pg_type'::regclass)
+    ORDER BY 1
+"""
 _LOG: Final = """
     SELECT operation, kind,
         coalesce(to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), at::text),
@@ -139,6 +167,39 @@ def refuse_unwritable(connection: Connection, names: Iterable[str]) -> None:
             )
 
 
+def refuse_foreign_code(connection: Connection, names: Iterable[str]) -> None:
+    """Refuse logs on which somebody put what an INSERT would run, as a superuser's for example.
+
+    Args:
+        connection: sees what is there now, in no older snapshot.
+        names: of the refactors.
+
+    Raises:
+        RefusedError: there is a trigger, a rule, or anything that calls a function.
+    """
+    for name in names:
+        found = connection.execute(_FOREIGN, (table_of(name),)).fetchall()
+        if found:
+            raise RefusedError(
+                f"Writing into archive.{table_of(name)} would run what is not refactorkit's:"
+                f" {', '.join(str(what) for (what,) in found)}.",
+                state=NOTHING_CHANGED,
+                hint="Find out who put it there and why, and take it away: the log of operations"
+                " has no trigger but the archive's guard, and no function in it.",
+            )
+
+
+def lock(connection: Connection, names: Iterable[str]) -> None:
+    """Keep everybody from putting anything on these logs until the open transaction ends."""
+    for name in names:
+        if exists(connection, table_of(name)):
+            connection.execute(
+                sql.SQL("LOCK TABLE ONLY {} IN ROW EXCLUSIVE MODE").format(
+                    sql.Identifier("archive", table_of(name))
+                )
+            )
+
+
 def ensure_table(connection: Connection, name: str) -> None:
     """Make the table where it is missing: as the log of turns is owned, and for nobody else.
 
@@ -175,15 +236,21 @@ def record(
         kind: of what is done.
         facts: what else is to be known; no secret and no value of a row.
         digest: of the file.
+
+    Raises:
+        RefusedError: writing would run somebody's code. Blind spot: what was put there after an
+            older snapshot of this transaction; have it locked, and looked at by another connection.
     """
     done = []
     for name in names:
         ensure_table(connection, name)
+        lock(connection, [name])
+        refuse_foreign_code(connection, [name])
         number = fetch_value(
             connection,
             sql.SQL(
                 "INSERT INTO {table} (operation, kind, digest, facts)"
-                " SELECT coalesce(max(operation), 0) + 1, %s, %s, %s FROM {table}"
+                " SELECT coalesce(max(operation), 0) + 1, %s, %s, %s FROM ONLY {table}"
                 " RETURNING operation"
             ).format(table=sql.Identifier("archive", table_of(name))),
             (kind.value, digest, Jsonb(facts)),
