@@ -19,6 +19,7 @@ from tests.support.clinic import tell
 from tests.support.dump import copy_public
 from tests.support.evidence import Signer, said
 from tests.support.operations import (
+    LET_BY,
     LOG,
     as_runner,
     cheap_passphrase,
@@ -118,6 +119,23 @@ def test_evidence_holds_every_record_and_an_edit_of_any_column_is_named(
 def again(connection: psycopg.Connection) -> None:
     """Put back what the log was."""
     connection.execute(f"TRUNCATE {LOG}; INSERT INTO {LOG} SELECT * FROM public.kept".encode())
+
+
+def test_rights_on_the_log_that_hardening_gives_are_no_finding_and_more_are(
+    at_11: str, tmp_path: Path
+) -> None:
+    export(at_11, tmp_path / "a")
+    signer = Signer.new(tmp_path)
+    file = signer.anchor(at_11).file
+    try:
+        roles = harden(at_11)
+        assert said(signer.verify(at_11, file)) == set()
+        tell(at_11, f"{LET_BY} GRANT UPDATE ON {LOG} TO {roles['eraser']}")
+        assert said(signer.verify(at_11, file)) == {("right", LOG, "", "was added")}
+        tell(at_11, f"{LET_BY} REVOKE UPDATE ON {LOG} FROM {roles['eraser']}")
+    finally:
+        forget(at_11)
+    assert said(signer.verify(at_11, file)) == set()
 
 
 def test_a_record_that_no_evidence_holds_is_missed_by_its_number(

@@ -136,6 +136,27 @@ def test_what_a_superuser_exports_does_not_stop_the_runner(
         assert ended.code == 0, ended.says
 
 
+def test_default_privileges_open_the_log_to_nobody(at_11: str, app: str, tmp_path: Path) -> None:
+    with fresh_role(at_11) as other:
+        tell(at_11, f"GRANT USAGE ON SCHEMA archive TO {other}")
+        for maker in (user(at_11), user(app)):
+            tell(
+                at_11,
+                f"ALTER DEFAULT PRIVILEGES FOR ROLE {maker} IN SCHEMA archive"
+                f" GRANT ALL ON TABLES TO PUBLIC, {other}",
+            )
+        for who in (at_11, app):
+            export(who, tmp_path / user(who))
+            assert refusal(with_user(at_11, other), f"SELECT kind FROM {LOG}") == "42501"
+            tell(at_11, f"DROP TABLE {LOG}")
+        for maker in (user(at_11), user(app)):
+            tell(
+                at_11,
+                f"ALTER DEFAULT PRIVILEGES FOR ROLE {maker} IN SCHEMA archive"
+                f" REVOKE ALL ON TABLES FROM PUBLIC, {other}",
+            )
+
+
 def test_who_cannot_write_the_log_is_refused_and_nothing_is_done(
     at_11: str, app: str, tmp_path: Path
 ) -> None:
