@@ -15,6 +15,7 @@ from refactorkit.coldfile.age import Writer
 from refactorkit.mapping.load import load_mapping
 from refactorkit.migrations.model import Direction
 from refactorkit.postgres.dsn import Dsn
+from refactorkit.postgres.locks import LOCK_ID
 from tests.support import mappings
 from tests.support.background import go
 from tests.support.cli import run
@@ -167,6 +168,23 @@ def test_hardening_says_what_was_made_for_whom_and_what_could_not_be(at_11: str,
     for name in ("owner", "reader", "eraser", "runner"):
         assert found[1]["facts"][name] == whole[name]
     assert [each["facts"]["verdict"] for each in found] == ["incomplete", "pass", "pass", "pass"]
+
+
+def test_beside_a_migration_or_where_nothing_can_be_written_nothing_is_exported(
+    at_11: str, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("refactorkit.postgres.archive_writes._LOCK_WAIT_SECONDS", 0.1)
+    other = connect(at_11)
+    other.execute("SELECT pg_advisory_lock(%s)", (LOCK_ID,))
+    assert export(at_11, tmp_path / "a", code=4)["error"]["kind"] == "busy"
+    other.execute("SELECT pg_advisory_unlock(%s)", (LOCK_ID,))
+    name = sql.Identifier(other.info.dbname)
+    other.execute(sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(name))
+    error = export(at_11, tmp_path / "a", code=3)["error"]
+    assert "read-only" in error["message"]
+    assert error["state"] == "Nothing was changed."
+    assert list(tmp_path.iterdir()) == []
+    assert log(at_11) == []
 
 
 def test_a_file_is_whole_only_once_it_is_recorded(

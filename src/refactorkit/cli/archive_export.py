@@ -41,6 +41,7 @@ def export(
 ) -> None:
     """Write the archive into an encrypted file (age format) for cold storage.
 
+    The export is recorded in the archive: it needs a role that may write there, and the primary.
     The passphrase comes from REFACTORKIT_EXPORT_PASSPHRASE, from the file that
     REFACTORKIT_EXPORT_PASSPHRASE_FILE names, or from a terminal.
     """
@@ -83,7 +84,10 @@ def import_(
         ),
     ] = False,
 ) -> None:
-    """Make the archive of an export again in a database that has none; then Down works there."""
+    """Make the archive of an export again in a database that has none; then Down works there.
+
+    The import is recorded in it, after what the archive's own log says of the time before.
+    """
     options = settings(ctx)
     result = reading.import_archive(
         ImportRequest(

@@ -46,6 +46,7 @@ def harden(
 
     Guards refuse UPDATE, DELETE and TRUNCATE in the archive, and DROP and ALTER of it, outside of
     Up, Down and the archive's own commands. Exit 3 where this user has no right to some of it.
+    What was done, and what could not be, is recorded in the archive.
     """
     options = settings(ctx)
     result = use_case.harden(
