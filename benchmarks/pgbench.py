@@ -1,9 +1,10 @@
 """An application at work: pgbench, the server's own, with transactions of version 10 or of 11.
 
-A transaction inserts an assessment, edits a patient and reads. pgbench logs each one that it ended;
-a client whose statement fails stops there, so pgbench comes to its end at the switch by itself.
-Its log is whole only where it comes to an end by itself: so one that would not is told to by ending
-its sessions, and never by a signal.
+A transaction inserts an assessment, edits a patient and reads. Each client has patients of its own:
+version 10's views do not let two transactions write one column of a row at once. pgbench logs each
+one that it ended; a client whose statement fails stops there, so pgbench comes to its end at the
+switch by itself. Its log is whole only where it comes to an end by itself: so one that would not is
+told to by ending its sessions, and never by a signal.
 """
 
 import os
@@ -22,17 +23,17 @@ from refactorkit.errors import FailedError
 from refactorkit.postgres.binaries import find_binaries
 
 VERSION_10: Final = """\
-\\set person random(:first, :last)
+\\set person random(:first / :clients + 1, :last / :clients - 1) * :clients + :client_id
 \\set value random(90, 180)
 BEGIN;
-INSERT INTO public.assessments (patient_id, model_version, dataset_hash)
+INSERT INTO assessments (patient_id, model_version, dataset_hash)
     VALUES (:person, 'pgbench', 'application');
-UPDATE public.patients SET bp_systolic = :value, updated_at = now() WHERE id = :person;
-SELECT name, bp_systolic FROM public.patients WHERE id = :person;
+UPDATE patients SET bp_systolic = :value, updated_at = now() WHERE id = :person;
+SELECT name, bp_systolic FROM patients WHERE id = :person;
 END;
 """
 VERSION_11: Final = """\
-\\set person random(:first, :last)
+\\set person random(:first / :clients + 1, :last / :clients - 1) * :clients + :client_id
 \\set value random(90, 180)
 BEGIN;
 INSERT INTO public.assessments (user_id, model_version, dataset_hash)
@@ -88,8 +89,11 @@ class Pgbench:
         persons: tuple[int, int] = (1, 1),
         seconds: int | None = None,
         name: str = "application",
+        search_path: str = "public",
     ) -> Self:
         """Start clients that do nothing else, each after the other without a pause.
+
+        Their statements are prepared once, as an application's are.
 
         Args:
             url: of the database; the password goes by the environment.
@@ -99,6 +103,7 @@ class Pgbench:
             persons: first and last id of those who are written to.
             seconds: how long; None: until every client has failed, or ``stop``.
             name: of its sessions.
+            search_path: of its sessions, from their beginning.
         """
         (folder / "script.sql").write_text(script)
         parts = conninfo_to_dict(url)
@@ -117,12 +122,14 @@ class Pgbench:
         process = subprocess.Popen(  # noqa: S603 - the server's own program
             [
                 find_binaries().program("pgbench"), "--no-vacuum", "--client", str(clients),
-                "--file", str(folder / "script.sql"), "--log", "--log-prefix", str(folder / "log"),
+                "--protocol", "prepared", "--file", str(folder / "script.sql"),
+                "--log", "--log-prefix", str(folder / "log"),
                 "--time", _FOREVER if seconds is None else str(seconds),
                 "--define", f"first={first}", "--define", f"last={last}",
+                "--define", f"clients={clients}",
             ],
             env={k: v for k, v in os.environ.items() if not k.startswith("PG")} | environment
-            | {"PGAPPNAME": name},
+            | {"PGAPPNAME": name, "PGOPTIONS": f"-c search_path={search_path}"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
