@@ -3,6 +3,7 @@
 In plain archives, behind guards, and in archives that an older version hardened.
 """
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from refactorkit.mapping import guards
+from refactorkit.mapping.compile import compile_migration
+from refactorkit.mapping.load import load_mapping
 from refactorkit.migrations.model import Direction
 from refactorkit.postgres import operations
 from tests.support.background import go
+from tests.support.chain import SQL
 from tests.support.cli import run
 from tests.support.clinic import tell
 from tests.support.dump import pg_dump
@@ -33,6 +38,7 @@ from tests.support.roles import fresh_role, with_user
 
 Connect = Callable[..., psycopg.Connection]
 UP, DOWN = Direction
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +105,34 @@ def test_in_an_older_hardened_archive_the_log_is_made_as_hardening_would_have(
     for direction in (DOWN, UP):
         ended = go(direction, app)
         assert ended.code == 0, ended.says
+
+
+@pytest.mark.parametrize("hardened", [False, True])
+def test_a_file_of_an_older_version_goes_down_and_up_beside_the_log(
+    hardened: bool, at_11: str, app: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its 0011 knows of no such table."""
+    folder = tmp_path / "sql"
+    shutil.copytree(SQL, folder)
+    (file,) = folder.glob("0011_*.sql")
+    assert LOG in file.read_text()
+    care = tuple(name for name in guards.CARE_TABLES if name != "operations")
+    with monkeypatch.context() as older:
+        older.setattr(guards, "CARE_TABLES", care)
+        file.write_text(compile_migration(load_mapping(ROOT / "archive" / "patients.toml")))
+    assert LOG not in file.read_text()
+    if hardened:
+        harden(at_11)
+    export(app, tmp_path / "a")
+    export(at_11, tmp_path / "b")
+    before = log(at_11)
+    for direction in (DOWN, UP, DOWN):
+        ended = go(direction, app, directory=folder)
+        assert ended.code == 0, ended.says
+        assert run("verify", url=app).code == 0
+    assert log(at_11) == before
+    if hardened:
+        assert refusal(app, f"DELETE FROM {LOG}") == "RK003"
 
 
 def shape(url: str) -> list[Any]:
