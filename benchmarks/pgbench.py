@@ -57,7 +57,7 @@ class Transaction:
     """One that ended well, or the one that a client failed in.
 
     Attributes:
-        ended_at: seconds of the system's clock.
+        ended_at: seconds of ``time.monotonic()``.
         ms: how long it took; of a failed one, since the client's last one had ended.
         has_failed: whether a statement failed.
     """
@@ -71,6 +71,8 @@ class Pgbench:
     """The program, from ``start`` to ``stop`` or to its own end."""
 
     def __init__(self, process: "subprocess.Popen[str]", log: Path) -> None:
+        # pgbench logs what the clock on the wall would say, had nobody set it since this moment.
+        self._epoch = time.time() - time.monotonic()
         self._process = process
         self._log = log
         self._aborted: dict[int, float] = {}
@@ -162,7 +164,7 @@ class Pgbench:
         if self._process.stderr is None:
             return
         for line in self._process.stderr:
-            now = time.time()
+            now = time.monotonic()
             self._said.append(line.strip())
             met = _ABORTED.search(line)
             if met:
@@ -179,7 +181,7 @@ class Pgbench:
             (
                 int(fields[0]),
                 Transaction(
-                    ended_at=int(fields[4]) + int(fields[5]) / 1e6,
+                    ended_at=int(fields[4]) + int(fields[5]) / 1e6 - self._epoch,
                     ms=int(fields[2]) / 1000 if fields[2].isdigit() else 0.0,
                     has_failed=not fields[2].isdigit(),
                 ),

@@ -130,7 +130,7 @@ def measure_online(laboratory: Laboratory, directory: Path, stock: Stock, case: 
         marks: dict[str, float] = {}
 
         def report(progress: Progress) -> None:
-            marks.setdefault(progress.phase, time.time())
+            marks.setdefault(progress.phase, time.monotonic())
 
         application = Pgbench.start(
             url, VERSION_10, folder=_made(folder, "10"), clients=CLIENTS, persons=persons,
@@ -141,15 +141,15 @@ def measure_online(laboratory: Laboratory, directory: Path, stock: Stock, case: 
         )
         try:
             time.sleep(_BEFORE_SECONDS)
-            began = time.time()
+            began = time.monotonic()
             chain = chain_of(dsn, directory)
             request = OnlineRequest(chain=chain, keep_former=case is Case.KEPT)
             result = cutover(request, report, check=False)
-            ended, over = time.time(), math.inf
+            ended, over = time.monotonic(), math.inf
             if case is Case.KEPT:
                 marks[_AFTER] = ended
                 time.sleep(_AFTER_SECONDS)
-                over = time.time()  # from here on, failing is what was wanted
+                over = time.monotonic()  # from here on, failing is what was wanted
                 drop_former(DropFormerRequest(chain=chain, limits=Limits()))
             worked = application.wait(_PATIENCE_SECONDS)
             with connected(dsn) as connection:
