@@ -182,6 +182,25 @@ def test_the_views_go_while_the_application_still_uses_them(
     assert failures <= {"42P01", "42703"}  # what there is without the views
 
 
+def test_without_a_lock_timeout_the_views_wait_for_whoever_uses_them(
+    make_database: MakeDatabase,
+) -> None:
+    """0 means no limit of the server's: it must not be taken for one that is over at once."""
+    url = make_database(10)
+    open_clinic(url)
+    switch(url)
+    never = Limits(locks=LockLimits(timeout_ms=0, retries=0))
+    with application(url) as reader:
+        reader.autocommit = False
+        reader.execute("SELECT FROM patients")
+        thread = threading.Timer(0.5, reader.rollback)
+        thread.start()
+        try:
+            assert drop_former(DropFormerRequest(chain=request(url).chain, limits=never)).dropped
+        finally:
+            thread.join()
+
+
 def test_the_way_back_finds_its_locks_too(at_work: tuple[str, list[Client]]) -> None:
     url, clients = at_work
     assert sum(len(client.marks) for client in clients) > 20
