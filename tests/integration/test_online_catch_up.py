@@ -179,3 +179,16 @@ def test_waiting_for_a_replica_or_counting_again_uses_up_no_patience(
     monkeypatch.setattr(Stager, "recount", slowly)
 
     assert stage(request(clinic)).phase is Phase.READY
+
+
+def test_a_table_that_was_emptied_is_caught_up_with_before_the_switch(
+    clinic: str, connect: Connect
+) -> None:
+    """It waits as one key, and is the work of all rows: not under the switch's lock."""
+    connection = connect(clinic)
+    stage(request(clinic))
+    connection.execute("TRUNCATE public.patients CASCADE")
+
+    stage(request(clinic))
+
+    assert scalar(connection, "SELECT count(*) FROM archive.patients_map") == 0

@@ -55,6 +55,7 @@ def catch_up(session: Session, report: Report) -> Staged:
         BusyError: the application writes faster than that.
     """
     patience = _Patience()
+    has_looked = False
     while True:
         staged = must_be_staged(session)
         if not staged.has_natives:
@@ -64,7 +65,8 @@ def catch_up(session: Session, report: Report) -> Staged:
             fill(session, report)
             patience = _Patience()
             continue
-        if staged.waiting > _CLOSE_ENOUGH:
+        # At first whatever waits: one key may be a TRUNCATE, which is the work of all rows.
+        if staged.waiting > (_CLOSE_ENOUGH if has_looked else 0):
             if patience.is_out(staged.waiting):
                 raise BusyError(
                     "The application writes faster than can be caught up with.",
@@ -75,6 +77,7 @@ def catch_up(session: Session, report: Report) -> Staged:
                 _wait_for_replicas(session, report, Phase.CATCH_UP)
             report(Progress(phase=Phase.CATCH_UP, note=f"{staged.waiting:,} rows written since"))
             session.stager.batch(_CATCH_UP_ROWS)
+            has_looked = True
             continue
         if not staged.is_counted:
             session.stager.recount()
