@@ -10,7 +10,8 @@ from benchmarks.workloads import MEANING
 
 _ONLINE: Final = (
     "An online cutover runs while four clients of pgbench insert an assessment, edit a patient and"
-    " read, without a pause. The longest of their transactions is the stall, those that met the"
+    " read, without a pause, each with patients of its own: no client waits for another, nor fails"
+    " because of it. The longest of their transactions is the stall, those that met the"
     " switch and failed included. *Locked* is the longer of what the server's clock and a reader of"
     " `users` say. Every committed assessment is counted again afterwards. *Less colliding rows*:"
     " without what their statement takes alone, which is measured apart. Where version 10 is kept,"

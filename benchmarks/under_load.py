@@ -166,7 +166,7 @@ def measure_online(laboratory: Laboratory, directory: Path, stock: Stock, case: 
     if result.step is None or result.locked_ms is None:
         raise FailedError("The benchmark met a database that had been cut over before.")
     switch = marks[Phase.SWITCH]
-    done = [each for each in worked if each.ended_at < over]
+    done = up_to(over, worked)
     failed = [each for each in done if each.has_failed]
     return OnlineRun(
         patients=stock.size.patients,
@@ -176,8 +176,8 @@ def measure_online(laboratory: Laboratory, directory: Path, stock: Stock, case: 
         locked_ms=result.locked_ms,
         neighbour_ms=max(
             each.ms - NEIGHBOUR_SLEEPS_MS
-            for each in waited
-            if switch <= each.ended_at < over and not each.has_failed
+            for each in up_to(over, waited)
+            if switch <= each.ended_at and not each.has_failed
         ),
         attempts=result.step.attempts,
         longest_ms=max(each.ms for each in done if each.ended_at >= began),
@@ -186,6 +186,17 @@ def measure_online(laboratory: Laboratory, directory: Path, stock: Stock, case: 
         failed_elsewhere=sum(each.ended_at < switch for each in failed)
         + sum(each.has_failed for each in later),
     )
+
+
+def up_to(moment: float, transactions: Sequence[Transaction]) -> list[Transaction]:
+    """Return what was done before a moment; who was at it then has taken that long already."""
+    return [
+        each
+        if each.ended_at < moment
+        else Transaction(ended_at=moment, ms=each.ms - 1000 * (each.ended_at - moment))
+        for each in transactions
+        if each.ended_at - each.ms / 1000 < moment
+    ]
 
 
 def measure_relink(laboratory: Laboratory, stock: Stock) -> float:

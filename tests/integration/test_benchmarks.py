@@ -22,12 +22,13 @@ from benchmarks.figures import figures
 from benchmarks.judged import Figure, Verdict, missed
 from benchmarks.laboratory import Laboratory, Sample
 from benchmarks.options import Options
+from benchmarks.pgbench import Transaction
 from benchmarks.plot import plot
 from benchmarks.processes import peak_memory_bytes, server_processes
 from benchmarks.results import Machine, Results, Series
 from benchmarks.run import main
 from benchmarks.stock import Size, Stock
-from benchmarks.under_load import Case, OnlineRun
+from benchmarks.under_load import Case, OnlineRun, up_to
 from benchmarks.workloads import AT_SMALL_SIZE, USUAL_WAY, Task, Workload, insert_subjects, measure
 
 from refactorkit.errors import FailedError
@@ -246,6 +247,19 @@ def test_what_cannot_be_meant_is_refused(
 ) -> None:
     assert main(arguments) == 2
     assert "must be between" in (said := capsys.readouterr().err) or "does not exist" in said
+
+
+def test_a_transaction_that_hangs_when_measuring_ends_is_no_shorter_for_it() -> None:
+    """Who stands still from the switch until the views go must be seen in the stall."""
+    stuck = Transaction(ended_at=12.0, ms=2_500.0, has_failed=True)
+    found = up_to(
+        11.0, [Transaction(ended_at=9.0, ms=3.0), stuck, Transaction(ended_at=11.2, ms=100.0)]
+    )
+
+    assert found == [
+        Transaction(ended_at=9.0, ms=3.0),
+        Transaction(ended_at=11.0, ms=1_500.0),  # and it failed as it was wanted to
+    ]
 
 
 def online_run(patients: int, case: Case) -> OnlineRun:

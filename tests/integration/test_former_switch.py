@@ -165,6 +165,12 @@ def at_work(make_database: MakeDatabase) -> Iterator[tuple[str, list[Client]]]:
 
 
 SHORT = Limits(locks=LockLimits(timeout_ms=1_000, retries=0))
+_HOSTILE = """
+    CREATE SCHEMA hostile;
+    CREATE FUNCTION hostile.is_equal(text, text) RETURNS boolean LANGUAGE plpgsql AS
+        $$BEGIN RAISE EXCEPTION 'a hostile function was called'; END$$;
+    CREATE OPERATOR hostile.= (LEFTARG = text, RIGHTARG = text, FUNCTION = hostile.is_equal);
+"""
 
 
 def test_the_views_go_while_the_application_still_uses_them(
@@ -180,6 +186,42 @@ def test_the_views_go_while_the_application_still_uses_them(
     time.sleep(0.2)
     failures = {failure[:5] for client in clients for failure in client.failures}
     assert failures <= {"42P01", "42703"}  # what there is without the views
+
+
+def test_without_a_lock_timeout_the_views_wait_for_whoever_uses_them(
+    make_database: MakeDatabase,
+) -> None:
+    """0 means no limit of the server's: it must not be taken for one that is over at once."""
+    url = make_database(10)
+    open_clinic(url)
+    switch(url)
+    never = Limits(locks=LockLimits(timeout_ms=0, retries=0))
+    with application(url) as reader:
+        reader.autocommit = False
+        reader.execute("SELECT FROM patients")
+        thread = threading.Timer(0.5, reader.rollback)
+        thread.start()
+        try:
+            assert drop_former(DropFormerRequest(chain=request(url).chain, limits=never)).dropped
+        finally:
+            thread.join()
+
+
+def test_taking_the_views_away_runs_nothing_of_a_schema_before_pg_catalog(
+    make_database: MakeDatabase,
+) -> None:
+    url = make_database(10)
+    open_clinic(url)
+    switch(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(_HOSTILE)
+        connection.execute(
+            psycopg.sql.SQL("ALTER DATABASE {} SET search_path = hostile, pg_catalog").format(
+                psycopg.sql.Identifier(connection.info.dbname)
+            )
+        )
+
+    assert drop_former(DropFormerRequest(chain=request(url).chain, limits=SHORT)).dropped
 
 
 def test_the_way_back_finds_its_locks_too(at_work: tuple[str, list[Client]]) -> None:

@@ -1,11 +1,13 @@
 """What the application writes during the backfill is looked at: soon, once, and not for ever."""
 
+import time
 from collections.abc import Callable
 
 import psycopg
 import pytest
 
 from refactorkit.commands.online import Pacing, Phase, Progress, cutover, stage
+from refactorkit.commands.online import fill as filling
 from refactorkit.commands.seed import SeedRequest, seed
 from refactorkit.errors import BusyError
 from refactorkit.postgres.dsn import Dsn
@@ -132,3 +134,61 @@ def test_much_more_than_one_batch_is_caught_up_with_however_long_it_takes(
     left = scalar(connection, WAITING) or []
     assert isinstance(left, list)
     assert len(left) <= 50  # as many as the switch looks at
+
+
+def test_what_comes_in_one_go_is_caught_up_with_as_long_as_it_gets_less(
+    clinic: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch job of the application's right after little was left does not count against it."""
+    connection = connect(clinic)
+    stage(request(clinic))
+    connection.execute(f"{EDIT_ALL} WHERE id <= 60")
+    real = Stager.batch
+    jobs = [EDIT_ALL]
+
+    def beside_a_job(self: Stager, rows: int) -> None:
+        real(self, rows)
+        time.sleep(0.02)
+        if jobs:
+            connection.execute(jobs.pop().encode())
+
+    monkeypatch.setattr(Stager, "batch", beside_a_job)
+    monkeypatch.setattr(filling, "_CATCH_UP_ROWS", 10)
+    monkeypatch.setattr(filling, "_PATIENCE_SECONDS", 0.3)
+
+    assert stage(request(clinic)).phase is Phase.READY
+
+
+def test_waiting_for_a_replica_or_counting_again_uses_up_no_patience(
+    clinic: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = connect(clinic)
+    stage(request(clinic))
+    connection.execute(EDIT_ALL)
+    connection.execute("UPDATE archive.patients_stage SET is_counted = false")
+    monkeypatch.setattr(filling, "_CATCH_UP_ROWS", 300)
+    monkeypatch.setattr(filling, "_PATIENCE_SECONDS", 0.2)
+    lags = iter((2**40, 0, 2**40, 0))
+    monkeypatch.setattr(filling, "lag_bytes", lambda _connection: next(lags, 0))
+    real = Stager.recount
+
+    def slowly(self: Stager) -> None:
+        time.sleep(0.5)
+        real(self)
+
+    monkeypatch.setattr(Stager, "recount", slowly)
+
+    assert stage(request(clinic)).phase is Phase.READY
+
+
+def test_a_table_that_was_emptied_is_caught_up_with_before_the_switch(
+    clinic: str, connect: Connect
+) -> None:
+    """It waits as one key, and is the work of all rows: not under the switch's lock."""
+    connection = connect(clinic)
+    stage(request(clinic))
+    connection.execute("TRUNCATE public.patients CASCADE")
+
+    stage(request(clinic))
+
+    assert scalar(connection, "SELECT count(*) FROM archive.patients_map") == 0

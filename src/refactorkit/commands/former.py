@@ -11,7 +11,7 @@ from refactorkit.mapping.model import Mapping
 from refactorkit.migrations.model import Direction, Migration
 from refactorkit.migrations.plan import Step
 from refactorkit.postgres import former as views
-from refactorkit.postgres.connection import Connection, connected
+from refactorkit.postgres.connection import Connection, connected, set_for_session
 from refactorkit.postgres.locks import session_lock
 from refactorkit.postgres.one_transaction import in_one_transaction
 from refactorkit.postgres.refactors import last_turn, last_turns
@@ -103,6 +103,8 @@ def drop_former(request: DropFormerRequest) -> DropFormerResult:
         session_lock(connection, wait_seconds=limits.lock_wait_seconds),
     ):
         with reading():
+            # Names mean what they say, whatever the session's path.
+            set_for_session(connection, {"search_path": "pg_catalog, pg_temp"})
             _, mapping = one_refactor(connection, None, dsn)
             former = former_of(mapping)
             written = views.writes(connection, former)

@@ -16,6 +16,7 @@ _REPLICA_PAUSE_SECONDS: Final = 0.5
 _CATCH_UP_ROWS: Final = 2_000
 _CLOSE_ENOUGH: Final = 50  # keys: what one switch can look at in a few milliseconds
 _PATIENCE_SECONDS: Final = 60.0  # without getting any closer
+_PATIENCE_BATCHES: Final = 20  # at least, however long each waits for replicas
 
 Report = Callable[[Progress], None]
 
@@ -53,33 +54,59 @@ def catch_up(session: Session, report: Report) -> Staged:
     Raises:
         BusyError: the application writes faster than that.
     """
-    closer_at = time.monotonic()
-    least: int | None = None
-    while time.monotonic() - closer_at < _PATIENCE_SECONDS:
+    patience = _Patience()
+    has_looked = False
+    while True:
         staged = must_be_staged(session)
         if not staged.has_natives:
             session.stager.note_natives()
+            continue
         if not staged.walked:
-            staged = fill(session, report)
-            least, closer_at = None, time.monotonic()
-        if staged.waiting > _CLOSE_ENOUGH:
-            if least is None or staged.waiting < least:
-                least, closer_at = staged.waiting, time.monotonic()
+            fill(session, report)
+            patience = _Patience()
+            continue
+        # At first whatever waits: one key may be a TRUNCATE, which is the work of all rows.
+        if staged.waiting > (_CLOSE_ENOUGH if has_looked else 0):
+            if patience.is_out(staged.waiting):
+                raise BusyError(
+                    "The application writes faster than can be caught up with.",
+                    state=session.state(),
+                    hint="Try again when less is written.",
+                )
             if staged.waiting > _CATCH_UP_ROWS:
                 _wait_for_replicas(session, report, Phase.CATCH_UP)
             report(Progress(phase=Phase.CATCH_UP, note=f"{staged.waiting:,} rows written since"))
             session.stager.batch(_CATCH_UP_ROWS)
+            has_looked = True
             continue
         if not staged.is_counted:
             session.stager.recount()
             continue
-        if staged.walked and staged.has_natives:
-            return staged
-    raise BusyError(
-        "The application writes faster than can be caught up with.",
-        state=session.state(),
-        hint="Try again when less is written.",
-    )
+        return staged
+
+
+class _Patience:
+    """Runs out where many batches in a row, and a minute of them, brought what waits no lower.
+
+    It begins anew where more than twice as much waits as when it last began: a batch job of the
+    application may come when little was left. That doubles it each time, so it is not often.
+    """
+
+    def __init__(self) -> None:
+        self._most = 0
+        self._least = 0
+        self._since = 0.0
+        self._batches = 0
+
+    def is_out(self, waiting: int) -> bool:
+        """Tell, before each batch, by how much waits now."""
+        if waiting > 2 * self._most:
+            self._most = self._least = waiting + 1
+        if waiting < self._least:
+            self._least, self._since, self._batches = waiting, time.monotonic(), 0
+        self._batches += 1
+        has_lasted = time.monotonic() - self._since >= _PATIENCE_SECONDS
+        return has_lasted and self._batches > _PATIENCE_BATCHES
 
 
 def must_be_staged(session: Session) -> Staged:
