@@ -238,6 +238,8 @@ def _manifest(
     )
 
     def count(aside: Connection) -> _Counted:
+        # Leaves are made meanwhile: more processes would take from them what they give here.
+        aside.execute("SELECT pg_catalog.set_config('max_parallel_workers_per_gather', '0', true)")
         return _Counted(
             ties=[
                 seen[number].tie if number in seen else tie()
