@@ -4,7 +4,7 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Mapping as Map
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import IO, Final, Generic, TypeVar, cast
 from uuid import UUID
@@ -132,6 +132,7 @@ class Maker:
     Attributes:
         connection: inside ``pinned``, able to write.
         reader: another one, in the same snapshot.
+        aside: a third one, in the same snapshot.
         places: of the tables.
         snapshot: the name of this evidence.
         report: is told what is being done.
@@ -140,12 +141,13 @@ class Maker:
 
     connection: Connection
     reader: Connection
+    aside: Connection
     places: Places
     snapshot: UUID
     report: Callable[[str], None]
     overlays: Map[int, Overlay] = field(default_factory=dict)
 
-    def make(self, planned: Sequence[Planned], aside: Callable[[Connection], T]) -> Made[T]:
+    def make(self, planned: Sequence[Planned], ask: Callable[[Connection], T]) -> Made[T]:
         """Give salts to all rows, make the leaves, keep them, and return what the manifest says.
 
         Memory is flat: leaves wait in a temporary file, which holds keys and hashes and no value,
@@ -153,7 +155,7 @@ class Maker:
 
         Args:
             planned: the trees, by their numbers: source, target, mapping, others.
-            aside: what is to be asked meanwhile, on the reader's connection, in a thread.
+            ask: what is to be asked meanwhile, on the third connection, in a thread.
 
         Raises:
             RefusedError: a row has no salt, which cannot be.
@@ -167,27 +169,24 @@ class Maker:
             spool = _Spool(file=cast("IO[bytes]", leaves))
             new = NewSalts(file=cast("IO[bytes]", salts))
             entries: dict[int, TreeEntry] = {}
-            asked: Future[T] | None = None
+            # From the start: reading a tree leaves one core idle now and then.
+            asked = pool.submit(ask, self.aside)
             try:
                 # A pair's salt is that of its source row, and a target row's that of its pair.
                 for number in sorted(range(len(planned)), key=lambda n: _ORDER[planned[n].role]):
                     tree = planned[number]
                     self.report(tree.form.table)
                     entries[number] = self._tree(number, tree, new, spool, worker)
-                    if asked is None:
-                        # The reader is free now, and storing salts leaves one core idle.
-                        asked = pool.submit(aside, self.reader)
                     if tree.role != "other":
                         self._store(tree, new)
                 self.report("leaves")
                 tables = EvidenceTables(name=self.places.name)
                 tables.keep(self.connection, self.snapshot, spool.read())
-                assert asked is not None  # noqa: S101 - there is more than one tree
                 return Made(trees=[entries[n] for n in range(len(planned))], aside=asked.result())
             except BaseException:
                 # What is asked aside is of no use any more; the first error is what matters.
                 with contextlib.suppress(psycopg.Error):
-                    self.reader.cancel_safe()
+                    self.aside.cancel_safe()
                 raise
 
     def _rows(self, tree: Planned, new: NewSalts) -> Iterator[bytes]:
