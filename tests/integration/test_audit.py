@@ -125,6 +125,19 @@ def test_every_person_has_a_salt_of_their_own_and_keeps_it(
     assert db.execute(salts).fetchall() == before
 
 
+def test_the_salts_of_people_have_their_key_when_evidence_was_made(
+    db: psycopg.Connection, database_at_10: str, signer: Signer
+) -> None:
+    turn(db, "up")
+    keys = (
+        "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+        " WHERE conrelid = 'archive.patients_salts'::regclass AND contype = 'p'"
+    )
+    for file in ("one.json", "two.json"):
+        signer.anchor(database_at_10, file)
+        assert db.execute(keys).fetchall() == [("patients_salts_pkey", "PRIMARY KEY (source_id)")]
+
+
 def test_an_edit_of_the_application_may_be_allowed_and_one_of_the_archive_may_not(
     db: psycopg.Connection, database_at_10: str, signer: Signer
 ) -> None:

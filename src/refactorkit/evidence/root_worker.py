@@ -5,6 +5,8 @@ do not help. The other process is Python with its standard library alone; it is 
 leaves, never a row, and knows the tree by the same file as everybody (``tree.py``).
 """
 
+import contextlib
+import fcntl
 import subprocess
 import sys
 from collections import deque
@@ -15,6 +17,7 @@ from refactorkit.evidence import tree
 from refactorkit.evidence.tree import HASH_BYTES
 
 _ANSWERS: Final = 1000  # that may wait in the pipe, which holds 64 KiB on the systems we know
+_PIPE_BYTES: Final = 2**20  # the most that Linux gives to everybody
 _PROGRAM: Final = """
 import sys
 space = {"__name__": "tree"}
@@ -60,6 +63,7 @@ class RootWorker:
                 stderr=subprocess.DEVNULL,
                 bufsize=0,
             )
+            _widen(cast("IO[bytes]", self._process.stdin))
         elif self._waiting >= _ANSWERS:
             self._fetch()
         given = cast("IO[bytes]", self._process.stdin)
@@ -90,3 +94,14 @@ class RootWorker:
             found += part
         self._done.append(found)
         self._waiting -= 1
+
+
+def _widen(pipe: IO[bytes]) -> None:
+    """Let a few sections wait in a pipe, where the system can: else this process waits with them.
+
+    One section is twice what a pipe holds, so that each write would last as long as a root before.
+    """
+    widen = getattr(fcntl, "F_SETPIPE_SZ", None)  # Linux alone
+    if widen is not None:
+        with contextlib.suppress(OSError):  # the user has too many wide ones
+            fcntl.fcntl(pipe, widen, _PIPE_BYTES)

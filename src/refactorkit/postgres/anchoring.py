@@ -4,7 +4,7 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Mapping as Map
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import IO, Final, Generic, TypeVar, cast
 from uuid import UUID
@@ -28,8 +28,8 @@ from refactorkit.postgres.evidence_tables import NATIVE_SALTS, SALTS, EvidenceTa
 from refactorkit.postgres.labels import split
 from refactorkit.postgres.overlay import Overlay
 from refactorkit.postgres.refactors import Turn
-from refactorkit.postgres.salts import NewSalts, are_none, make_row_salts, salted_anew
-from refactorkit.postgres.tree_queries import Role, tree_query
+from refactorkit.postgres.salts import NewSalts, are_none, make_row_salts
+from refactorkit.postgres.tree_queries import Role, tree_query, unsalted_query
 
 T = TypeVar("T")
 _ORDER: Final[dict[Role, int]] = {"source": 0, "mapping": 1, "target": 2, "other": 3}
@@ -132,6 +132,7 @@ class Maker:
     Attributes:
         connection: inside ``pinned``, able to write.
         reader: another one, in the same snapshot.
+        aside: a third one, in the same snapshot.
         places: of the tables.
         snapshot: the name of this evidence.
         report: is told what is being done.
@@ -140,19 +141,21 @@ class Maker:
 
     connection: Connection
     reader: Connection
+    aside: Connection
     places: Places
     snapshot: UUID
     report: Callable[[str], None]
     overlays: Map[int, Overlay] = field(default_factory=dict)
 
-    def make(self, planned: Sequence[Planned], aside: Callable[[Connection], T]) -> Made[T]:
+    def make(self, planned: Sequence[Planned], ask: Callable[[Connection], T]) -> Made[T]:
         """Give salts to all rows, make the leaves, keep them, and return what the manifest says.
 
-        Memory is flat: leaves wait in a temporary file, which holds keys and hashes and no value.
+        Memory is flat: leaves wait in a temporary file, which holds keys and hashes and no value,
+        and salts are stored whenever four megabytes of them are new.
 
         Args:
             planned: the trees, by their numbers: source, target, mapping, others.
-            aside: what is to be asked meanwhile, on the reader's connection, in a thread.
+            ask: what is to be asked meanwhile, on the third connection, in a thread.
 
         Raises:
             RefusedError: a row has no salt, which cannot be.
@@ -166,45 +169,49 @@ class Maker:
             spool = _Spool(file=cast("IO[bytes]", leaves))
             new = NewSalts(file=cast("IO[bytes]", salts))
             entries: dict[int, TreeEntry] = {}
-            asked: Future[T] | None = None
+            # From the start: reading a tree leaves one core idle now and then.
+            asked = pool.submit(ask, self.aside)
             try:
                 # A pair's salt is that of its source row, and a target row's that of its pair.
                 for number in sorted(range(len(planned)), key=lambda n: _ORDER[planned[n].role]):
                     tree = planned[number]
                     self.report(tree.form.table)
-                    if tree.role != "source" and asked is None:
-                        asked = pool.submit(aside, self.reader)
                     entries[number] = self._tree(number, tree, new, spool, worker)
+                    if tree.role != "other":
+                        self._store(tree, new)
                 self.report("leaves")
                 tables = EvidenceTables(name=self.places.name)
                 tables.keep(self.connection, self.snapshot, spool.read())
-                assert asked is not None  # noqa: S101 - there is more than one tree
                 return Made(trees=[entries[n] for n in range(len(planned))], aside=asked.result())
             except BaseException:
                 # What is asked aside is of no use any more; the first error is what matters.
                 with contextlib.suppress(psycopg.Error):
-                    self.reader.cancel_safe()
+                    self.aside.cancel_safe()
                 raise
 
-    def _rows(self, tree: Planned) -> Iterator[bytes]:
+    def _rows(self, tree: Planned, new: NewSalts) -> Iterator[bytes]:
         """Return the rows of a tree, each with its salt where it has one."""
         if tree.role == "source" and are_none(self.connection, self.places):
-            return salted_anew(self.reader, self.connection, self.places, tree.form)
+            found = rows(self.reader, unsalted_query(tree.form))
+            return new.anew(found, tree.form, full=lambda: self._copy(tree, new))
         if tree.role == "other":
             make_row_salts(self.connection, self.places, tree.form)
         return rows(self.connection, tree_query(self.places, tree.role, tree.form))
 
-    def _store(self, tree: Planned, new: NewSalts) -> None:
+    def _copy(self, tree: Planned, new: NewSalts) -> bool:
         tables = EvidenceTables(name=self.places.name)
         if tree.role == "target":
-            new.store(self.connection, tables.identifier(NATIVE_SALTS), "target_id", analyze=False)
-        else:
-            new.store(
-                self.connection,
-                tables.identifier(SALTS),
-                "source_id",
-                analyze=tree.role == "source",
-            )
+            return new.store(self.connection, tables.identifier(NATIVE_SALTS), "target_id")
+        return new.store(self.connection, tables.identifier(SALTS), "source_id")
+
+    def _store(self, tree: Planned, new: NewSalts) -> None:
+        """Store the salts that are new, so that the next trees find them, and plan by them."""
+        tables, is_any = EvidenceTables(name=self.places.name), self._copy(tree, new)
+        if tree.role == "source":
+            tables.add_salts_key(self.connection)
+            tables.analyze(self.connection, SALTS)
+        elif is_any:
+            tables.analyze(self.connection, NATIVE_SALTS if tree.role == "target" else SALTS)
 
     def _tree(
         self, number: int, tree: Planned, new: NewSalts, spool: _Spool, worker: RootWorker
@@ -217,7 +224,7 @@ class Maker:
         keys: list[bytes] = []
         try:
             mend = None if tree.role == "other" else new.mending(form)
-            found_rows = self._rows(tree)
+            found_rows = self._rows(tree, new)
             if number in self.overlays:
                 found_rows = self.overlays[number].laid_over(found_rows)
             for section in sections(found_rows, before, form, mend=mend):
@@ -238,8 +245,6 @@ class Maker:
         roots = [*worker.roots(), *last]
         for each in roots:
             found.append(each)
-        if tree.role != "other":
-            self._store(tree, new)
         return TreeEntry(
             table=form.table,
             role=tree.role,

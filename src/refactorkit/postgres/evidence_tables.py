@@ -28,7 +28,7 @@ LEAVES, EVIDENCE = "leaves", "evidence"
 SUFFIXES: Final = (SALTS, NATIVE_SALTS, ROW_SALTS, LEAVES, EVIDENCE)
 _CREATE: Final = """
     CREATE TABLE IF NOT EXISTS {salts} (
-        source_id {source_type} PRIMARY KEY,
+        source_id {source_type} NOT NULL,
         salt bytea NOT NULL CHECK (octet_length(salt) = 32)
     );
     CREATE TABLE IF NOT EXISTS {native_salts} (
@@ -58,6 +58,9 @@ _CREATE: Final = """
         digest text NOT NULL,
         envelope bytea NOT NULL
     );
+"""
+_HAS_KEY: Final = """
+    SELECT EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = %s::regclass AND i.indisprimary)
 """
 # Ours alone: this role's, or, once hardened, that of a role which has no other member and no login.
 _IS_OURS: Final = """
@@ -157,6 +160,8 @@ class EvidenceTables:
     def create(self, connection: Connection, *, source_type: str, target_type: str) -> None:
         """Make the tables that are not there yet, for nobody but this role.
 
+        A new table of people's salts has no key before ``add_salts_key``.
+
         Raises:
             RefusedError: schema archive or one of the tables is not this role's alone.
         """
@@ -180,6 +185,23 @@ class EvidenceTables:
                     sql.SQL("PUBLIC") if grantee is None else sql.Identifier(grantee),
                 )
             )
+
+    def add_salts_key(self, connection: Connection) -> None:
+        """Make the primary key of the people's salts, unless it is there.
+
+        It is left out of a new table: made over all rows at once, it costs half of what it costs
+        row by row, and less of the write-ahead log.
+        """
+        salts = self.identifier(SALTS)
+        if not fetch_value(connection, _HAS_KEY, (salts.as_string(connection),)):
+            connection.execute(sql.SQL("ALTER TABLE {} ADD PRIMARY KEY (source_id)").format(salts))
+
+    def analyze(self, connection: Connection, suffix: str) -> None:
+        """Take statistics of the keys of one of the tables of people's salts."""
+        column = "target_id" if suffix == NATIVE_SALTS else "source_id"
+        connection.execute(
+            sql.SQL("ANALYZE {} ({})").format(self.identifier(suffix), sql.Identifier(column))
+        )
 
     def keep(
         self, connection: Connection, snapshot: UUID, sections: Iterable[tuple[str, Section]]

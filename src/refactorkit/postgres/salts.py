@@ -13,16 +13,23 @@ from typing import IO, Final
 
 from psycopg import sql
 
-from refactorkit.evidence.leaf import FIRST_FIELD, NUMBER_BYTES, SALT_BYTES, Form, row_head
+from refactorkit.evidence.leaf import (
+    FIRST_FIELD,
+    KEY_OFFSET,
+    NUMBER_BYTES,
+    SALT_BYTES,
+    Form,
+    row_head,
+)
 from refactorkit.evidence.manifest import Places
 from refactorkit.postgres.canonical import form_of, key_text
 from refactorkit.postgres.connection import Connection, fetch_value
-from refactorkit.postgres.digests import COPY_HEADER, COPY_TRAILER, pinned_texts, rows
+from refactorkit.postgres.digests import COPY_HEADER, COPY_TRAILER, pinned_texts
 from refactorkit.postgres.evidence_tables import NATIVE_SALTS, ROW_SALTS, SALTS, EvidenceTables
 from refactorkit.postgres.labels import identifier, split
-from refactorkit.postgres.tree_queries import unsalted_query
 
-_BLOCK: Final = 16384
+_BLOCK: Final = 4096
+_FULL: Final = 4 * 2**20  # bytes: fewer than what memory holds of the file
 _COPY_BYTES: Final = 2**18
 _TWO_FIELDS: Final = struct.pack(">H", 2)
 _SALT_LENGTH: Final = struct.pack(">I", SALT_BYTES)
@@ -44,40 +51,6 @@ def are_none(connection: Connection, places: Places) -> bool:
     return not fetch_value(connection, sql.SQL("SELECT EXISTS (SELECT FROM {})").format(salts))
 
 
-def salted_anew(
-    reader: Connection, writer: Connection, places: Places, form: Form
-) -> Iterator[bytes]:
-    """Yield each row of the source with a new salt, which is stored while the next ones are read.
-
-    So the first evidence costs little more than any other: one server process reads, another one
-    writes, and here is hashed.
-
-    Args:
-        reader: in the same snapshot as the other; its rows are read.
-        writer: able to write; no row has a salt yet.
-        places: of the tables.
-        form: of the source's rows, whose key is one number.
-    """
-    head, width = row_head(form), 4 + NUMBER_BYTES[form.columns[0].type]
-    statement = sql.SQL("COPY {} (source_id, salt) FROM STDIN (FORMAT BINARY)").format(
-        EvidenceTables(name=places.name).identifier(SALTS)
-    )
-    end_of_key = FIRST_FIELD + width
-    with writer.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(COPY_HEADER)
-        pool, used = b"", 0
-        waiting: list[bytes] = []
-        for row in rows(reader, unsalted_query(form)):
-            if used == len(pool):
-                copy.write(b"".join(waiting))
-                pool, used, waiting = os.urandom(SALT_BYTES * _BLOCK), 0, []
-            salt = pool[used : used + SALT_BYTES]
-            used += SALT_BYTES
-            waiting.append(_TWO_FIELDS + row[FIRST_FIELD:end_of_key] + _SALT_LENGTH + salt)
-            yield head + salt + row[FIRST_FIELD:]
-        copy.write(b"".join(waiting) + COPY_TRAILER)
-
-
 @dataclass(frozen=True, kw_only=True)
 class NewSalts:
     """Salts that wait until no COPY is running any more, outside memory where they are many.
@@ -94,19 +67,45 @@ class NewSalts:
 
         def mend(row: bytes) -> bytes:
             salt, rest = os.urandom(SALT_BYTES), row[FIRST_FIELD + 4 :]  # where NULL stands
-            self.file.write(_TWO_FIELDS + rest[:width] + _SALT_LENGTH + salt)
+            self.file.write(_TWO_FIELDS + _SALT_LENGTH + salt + rest[:width])
             return head + salt + rest
 
         return mend
 
-    def store(
-        self, connection: Connection, table: sql.Identifier, column: str, *, analyze: bool
-    ) -> None:
-        """Store all of them, forget them, and take statistics where they are asked for or new."""
-        analyze = analyze or self.file.tell() > 0
-        if self.file.tell():
+    def anew(
+        self, found: Iterator[bytes], form: Form, *, full: Callable[[], object]
+    ) -> Iterator[bytes]:
+        """Yield each row, which has no field for a salt, with a new salt in front.
+
+        As ``mending``, where no row has one: many at a time, and none of them touches the disk.
+
+        Args:
+            found: rows of the form, whose key is one number.
+            form: of the rows.
+            full: is to store what waits, on another connection than that of the rows.
+        """
+        head, end_of_key = row_head(form), KEY_OFFSET + 4 + NUMBER_BYTES[form.columns[0].type]
+        waiting: list[bytes] = []
+        add = waiting.append  # a million times: each look-up counts
+        while True:
+            pool = os.urandom(SALT_BYTES * _BLOCK)
+            for start, row in zip(range(0, len(pool), SALT_BYTES), found, strict=False):
+                salted = head + pool[start : start + SALT_BYTES] + row[FIRST_FIELD:]
+                add(salted[FIRST_FIELD:end_of_key])
+                yield salted
+            if not waiting:
+                return
+            self.file.write(_TWO_FIELDS + _TWO_FIELDS.join(waiting))
+            waiting.clear()
+            if self.file.tell() >= _FULL:
+                full()
+
+    def store(self, connection: Connection, table: sql.Identifier, column: str) -> bool:
+        """Store all of them and forget them; return whether there were any."""
+        is_any = self.file.tell() > 0
+        if is_any:
             self.file.seek(0)
-            statement = sql.SQL("COPY {} ({}, salt) FROM STDIN (FORMAT BINARY)").format(
+            statement = sql.SQL("COPY {} (salt, {}) FROM STDIN (FORMAT BINARY)").format(
                 table, sql.Identifier(column)
             )
             with connection.cursor() as cursor, cursor.copy(statement) as copy:
@@ -116,8 +115,7 @@ class NewSalts:
                 copy.write(COPY_TRAILER)
         self.file.seek(0)
         self.file.truncate()
-        if analyze:
-            connection.execute(sql.SQL("ANALYZE {}").format(table))
+        return is_any
 
 
 def make_row_salts(connection: Connection, places: Places, form: Form) -> int:

@@ -1,5 +1,6 @@
 """Make evidence of the last turn of a refactor: leaves, trees, a signed manifest."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,14 +133,15 @@ def anchor(
         connected(request.dsn) as connection,
         session_lock(connection, wait_seconds=_LOCK_WAIT_SECONDS),
         connected(request.dsn) as reader,
+        connected(request.dsn) as aside,
     ):
         refuse_read_only(connection, request.dsn)
-        return make_evidence(connection, reader, request, key, report=report)
+        return make_evidence(connection, (reader, aside), request, key, report=report)
 
 
 def make_evidence(
     connection: Connection,
-    reader: Connection,
+    readers: tuple[Connection, Connection],
     request: AnchorRequest,
     key: SigningKey,
     *,
@@ -150,7 +152,7 @@ def make_evidence(
 
     Args:
         connection: in no transaction, able to write; its snapshot is taken at once.
-        reader: another one, in no transaction.
+        readers: two others, in no transaction.
         request: of what; the key is not looked at.
         key: that signs.
         witnessed: what was seen while the turn held its locks; None where nobody stood by.
@@ -165,9 +167,12 @@ def make_evidence(
         with (
             server_errors.explained(doing=doing, state=NOTHING_CHANGED),
             pinned(connection, read_only=False),
-            pinned(reader, read_only=True, snapshot=shared_snapshot(connection)),
+            contextlib.ExitStack() as stack,
         ):
-            manifest = _manifest(connection, reader, request, report, witnessed)
+            snapshot = shared_snapshot(connection)
+            for reader in readers:
+                stack.enter_context(pinned(reader, read_only=True, snapshot=snapshot))
+            manifest = _manifest(connection, readers, request, report, witnessed)
             envelope = Envelope(payload=manifest.to_bytes()).signed_by(key)
             _keep(connection, manifest, envelope)
             file = request.out or (request.folder or Path()) / _default_file(manifest)
@@ -198,7 +203,7 @@ class _Counted:
 
 def _manifest(
     connection: Connection,
-    reader: Connection,
+    readers: tuple[Connection, Connection],
     request: AnchorRequest,
     report: Callable[[str], None],
     witnessed: Witnessed | None,
@@ -230,7 +235,8 @@ def _manifest(
     overlays = {n: each.overlay for n, each in seen.items() if each.overlay is not None}
     maker = Maker(
         connection=connection,
-        reader=reader,
+        reader=readers[0],
+        aside=readers[1],
         places=places,
         snapshot=snapshot,
         report=report,
@@ -238,6 +244,8 @@ def _manifest(
     )
 
     def count(aside: Connection) -> _Counted:
+        # Leaves are made meanwhile: more processes would take from them what they give here.
+        aside.execute("SELECT pg_catalog.set_config('max_parallel_workers_per_gather', '0', true)")
         return _Counted(
             ties=[
                 seen[number].tie if number in seen else tie()

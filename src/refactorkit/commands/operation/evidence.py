@@ -211,10 +211,10 @@ class EvidenceMaker:
         assert key is not None  # noqa: S101 - looked at by the callers
         started = time.monotonic()
         try:
-            with connected(self._dsn) as reader:
+            with connected(self._dsn) as reader, connected(self._dsn) as aside:
                 made = make_evidence(
                     writer,
-                    reader,
+                    (reader, aside),
                     AnchorRequest(
                         dsn=self._dsn,
                         key=request.key,
