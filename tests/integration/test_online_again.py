@@ -8,19 +8,25 @@ import pytest
 
 from refactorkit.commands.online import Phase, Progress, abort, cutover, stage
 from refactorkit.commands.verdict import Verdict
-from refactorkit.mapping.load import load_mapping
-from refactorkit.mapping.stage import stage_of
+from refactorkit.errors import RefactorkitError, RefusedError
 from tests.support.chain import record
 from tests.support.clinic import open_clinic, work_as_version_11
 from tests.support.databases import Databases
 from tests.support.dump import pg_dump
 from tests.support.evidence import states_of_ties
-from tests.support.online import MAPPING, KilledError, Meanwhile, former_pairs, request, version_11
+from tests.support.online import (
+    KilledError,
+    Meanwhile,
+    former_pairs,
+    request,
+    version_10,
+    version_11,
+)
+from tests.support.queries import scalar
 from tests.support.refactor import turn
 
 Connect = Callable[..., psycopg.Connection]
 FREE = "archive.patients_free"
-STAGE = stage_of(load_mapping(MAPPING))
 SINCE = (
     "UPDATE public.patients SET name = 'Anna Other', bmi = 23.45 WHERE id = 1500",
     "UPDATE public.patients SET age = 77 WHERE id = -7",
@@ -54,7 +60,9 @@ def back(databases: Databases) -> Iterator[str]:
             "UPDATE public.users SET is_admin = true WHERE id = 60;"
             "UPDATE public.users SET bmi = 19.19, phone = '+1' WHERE id = 61;"
             "UPDATE public.users SET deleted_at = '2023-01-01Z' WHERE id = 2;"
-            "UPDATE public.assessments SET notes = 'of two' WHERE id % 3 = 0"
+            "UPDATE public.assessments SET notes = 'of two' WHERE id % 3 = 0;"
+            "INSERT INTO public.users (id, email, password_hash, phone, created_at, updated_at)"
+            " VALUES (30005, 'another@home.invalid', 'h', '+2', '2023-01-01Z', '2023-01-01Z')"
         )
         turn(connection, "down", {"custodian": "sixty@clinic.invalid"})
     yield url
@@ -85,8 +93,12 @@ def again(connection: psycopg.Connection) -> dict[str, list[str]]:
     return version_11(connection) | {"former": former_pairs(connection)}
 
 
-def whole(url: str) -> str:
-    return pg_dump(url, exclude_schemas=(), exclude_tables=(FREE,))
+def whole(url: str, *, schema_only: bool = False) -> str:
+    return pg_dump(url, exclude_schemas=(), exclude_tables=(FREE,), schema_only=schema_only)
+
+
+def archive(url: str) -> str:
+    return pg_dump(url, exclude_schemas=("public",), exclude_tables=(FREE,))
 
 
 @pytest.mark.parametrize("phase", [Phase.LOOK, Phase.CHECK, Phase.INDEX, Phase.SWITCH])
@@ -121,14 +133,155 @@ def test_a_plain_up_picks_up_what_was_staged(
     assert again(connection) == as_with_up
 
 
+def test_what_is_written_past_the_shield_is_made_again_and_counted(
+    clinic: str, connect: Connect, as_with_up: dict[str, list[str]]
+) -> None:
+    connection = connect(clinic)
+    stage(request(clinic))
+    work(connection)
+    with connection.transaction():
+        connection.execute("ALTER TABLE public.users DISABLE TRIGGER patients_stage_shield")
+        connection.execute("UPDATE public.users SET bmi = 9 WHERE email LIKE 'patient-%'")
+        connection.execute("DELETE FROM public.users WHERE email = 'patient-60@unclaimed.invalid'")
+        connection.execute("ALTER TABLE public.users ENABLE ALWAYS TRIGGER patients_stage_shield")
+
+    assert cutover(request(clinic)).verdict is Verdict.PASS
+    assert again(connection) == as_with_up
+
+
 @pytest.mark.parametrize("stop_at", [1, 2, 5, 11, None])
 def test_given_up_after_any_step_version_10_and_the_archive_are_as_they_were(
-    clinic: str, stop_at: int | None
+    clinic: str, connect: Connect, stop_at: int | None
 ) -> None:
-    before = whole(clinic)
+    connection = connect(clinic)
+    work(connection, SINCE[:3])
+    kept, schema = archive(clinic), whole(clinic, schema_only=True)
+
+    def write(moment: int, _progress: Progress) -> None:
+        if moment == 4:
+            work(connection, SINCE[3:])
+
     with suppress(KilledError):
-        stage(request(clinic), Meanwhile(lambda _m, _p: None, stop_at=stop_at))
+        stage(request(clinic), Meanwhile(write, stop_at=stop_at))
+    ten = version_10(connection)
+    for moment in (0, 1, 3):
+        with suppress(KilledError):
+            abort(request(clinic), Meanwhile(lambda _moment, _progress: None, stop_at=moment))
 
     abort(request(clinic))
 
-    assert whole(clinic) == before
+    assert archive(clinic) == kept
+    assert whole(clinic, schema_only=True) == schema
+    assert version_10(connection) == ten
+
+
+def test_given_up_half_and_staged_again_it_gives_what_up_gives(
+    clinic: str, connect: Connect, as_with_up: dict[str, list[str]]
+) -> None:
+    connection = connect(clinic)
+    work(connection, SINCE[:5])
+    stage(request(clinic))
+    for moment in (1, 5):
+        with suppress(KilledError):
+            abort(request(clinic), Meanwhile(lambda _moment, _progress: None, stop_at=moment))
+        stage(request(clinic))
+    work(connection, SINCE[5:])
+
+    assert cutover(request(clinic)).verdict is Verdict.PASS
+    assert again(connection) == as_with_up
+
+
+KILLED_AT = (
+    Phase.LOOK, Phase.EXPAND, Phase.CHECK, Phase.FILL, Phase.INDEX, Phase.CATCH_UP, Phase.COMPARE,
+    Phase.READY, Phase.SWITCH, Phase.VALIDATE,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("phase", KILLED_AT)
+def test_killed_in_any_phase_the_same_command_does_the_rest(
+    clinic: str, connect: Connect, as_with_up: dict[str, list[str]], phase: Phase
+) -> None:
+    killer = connect(clinic)
+    killed: list[Phase] = []
+    left = [SINCE[4:]]
+    work(killer, SINCE[:4])
+
+    def kill(progress: Progress) -> None:
+        if progress.phase is Phase.INDEX and left:
+            work(killer, left.pop())
+            for _ in range(60):  # more than one switch looks at
+                killer.execute("UPDATE public.patients SET age = 77 WHERE id = -7")
+        if progress.phase is phase and not killed:
+            killed.append(phase)
+            killer.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'refactorkit' AND datname = current_database()"
+            )
+
+    with pytest.raises(RefactorkitError):
+        cutover(request(clinic), kill)
+
+    result = cutover(request(clinic), kill)
+
+    assert killed == [phase]
+    assert result.verdict is Verdict.PASS
+    assert again(killer) == as_with_up
+
+
+def test_until_the_switch_nobody_logs_in_as_somebody_of_version_11_nor_meets_their_address(
+    clinic: str, connect: Connect
+) -> None:
+    connection = connect(clinic)
+    stage(request(clinic))
+    of_version_11 = (
+        "SELECT count(*) FROM public.users WHERE is_active AND email NOT LIKE '%@clinic.invalid'"
+        " AND (password_hash = 'claimed' OR id IN (SELECT target_id FROM archive.patients_map))"
+    )
+    assert scalar(connection, of_version_11) == 0
+    work(connection, TAKEN)
+
+    assert cutover(request(clinic)).verdict is Verdict.PASS
+
+    mine = "SELECT password_hash FROM public.users WHERE email = 'me@home.invalid'"
+    assert scalar(connection, mine) == "mine"
+    decided = "SELECT count(*) FROM archive.patients_decisions WHERE rule = 'email taken meanwhile'"
+    assert scalar(connection, decided) == 1
+
+
+TAKEN = ("INSERT INTO public.users (email, password_hash) VALUES ('me@home.invalid', 'mine')",)
+
+
+@pytest.mark.parametrize("kept", ["staged", "stands aside", "not there yet"])
+def test_an_id_of_version_11_is_not_to_be_had(clinic: str, connect: Connect, kept: str) -> None:
+    connection = connect(clinic)
+    target = scalar(connection, TARGET, 1500 if kept == "not there yet" else 60)
+    stage(request(clinic))
+    if kept == "stands aside":
+        connection.execute("DELETE FROM public.patients WHERE id = 60")
+        work(connection, ("UPDATE public.patients SET age = age + 1 WHERE id > 1000",) * 60)
+        stage(request(clinic))
+
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        connection.execute(
+            "INSERT INTO public.users (id, email, password_hash) VALUES (%s, 'x@x', 'h')", [target]
+        )
+
+    assert cutover(request(clinic)).verdict is Verdict.PASS
+
+
+TARGET = "SELECT target_id FROM archive.patients_map WHERE source_id = %s"
+
+
+def test_a_column_of_somebodys_is_given_back_by_a_plain_cutover_alone(
+    connect: Connect, make_database: Callable[[int], str]
+) -> None:
+    url = make_database(10)
+    open_clinic(url)
+    connection = connect(url)
+    connection.execute("ALTER TABLE public.users ADD COLUMN nickname text")
+    turn(connection, "up")
+    connection.execute("UPDATE public.users SET nickname = 'N' || id")
+    turn(connection, "down")
+
+    with pytest.raises(RefusedError, match=r"column nickname .* is not the mapping's"):
+        stage(request(url))
