@@ -212,6 +212,8 @@ BEGIN
             refusals := refusals || 'something is staged, and archive.patients_turns says that another turn has come since'::text;
         ELSIF current_setting('refactorkit.staged') <> '' AND EXISTS (SELECT FROM archive.patients_turns) THEN
             PERFORM set_config('refactorkit.later', 'on', true);
+            -- What is given back is few rows of each table, and these were in memory a moment ago.
+            PERFORM set_config('random_page_cost', '1', true);
         END IF;
     END IF;
 
@@ -1405,6 +1407,7 @@ DECLARE
     known integer[];
     gone integer[];
     unpaired integer[];
+    kept integer[];
     truncated boolean;
     unforeseen boolean;
     g record;
@@ -1508,6 +1511,7 @@ DECLARE
                 SELECT coalesce(bit_xor(p.row_hash), 0), -count(*) INTO new_source_xor, new_pairs
                 FROM archive.patients_map AS p WHERE p.source_id = ANY (looked_at);
                 unpaired := '{}';
+                kept := '{}';
                 IF g.turn > 1 THEN
                     -- Pairs of former turns that hold no more stand aside, and come back if they hold again.
                     WITH left_over AS (
@@ -1538,6 +1542,10 @@ DECLARE
                         SELECT source_id, target_id, kind, turn, row_hash FROM archive.patients_stage_former WHERE source_id = ANY (known);
                         UPDATE archive.patients_stage_former SET aside = false WHERE source_id = ANY (known);
                     END IF;
+                    kept := ARRAY(
+                        SELECT p.source_id FROM archive.patients_map AS p
+                        JOIN archive.patients_kept_users AS k ON k.id = p.target_id AND k.refactorkit_turn = g.turn - 1
+                        WHERE p.source_id = ANY (looked_at) AND p.kind = 'subject');
                 END IF;
                 -- Rows of patients that are no more: neither are their subjects.
                 WITH left_over AS (
@@ -1604,9 +1612,7 @@ DECLARE
                     FROM public.patients AS s
                     JOIN archive.patients_map AS m ON m.source_id = s.id
                     WHERE s.id = ANY (known) AND t.id = m.target_id AND m.kind = 'subject'
-                        AND (g.turn = 1 OR NOT EXISTS (
-                            SELECT FROM archive.patients_kept_users AS k
-                            WHERE k.id = m.target_id AND k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down')))
+                        AND s.id <> ALL (kept)
                         AND (t.id IS DISTINCT FROM m.target_id
                     OR t.email COLLATE "C" IS DISTINCT FROM 'patient-' || m.source_id || '@unclaimed.invalid'
                     OR t.password_hash COLLATE "C" IS DISTINCT FROM '!'::text
@@ -1649,20 +1655,17 @@ DECLARE
                     OR t.ldl IS DISTINCT FROM s.ldl
                     OR t.hdl IS DISTINCT FROM s.hdl
                     OR t.triglycerides IS DISTINCT FROM s.triglycerides);
-                    IF g.turn > 1 THEN
-                        INSERT INTO archive.patients_stage_former (source_id, target_id, kind, turn, row_hash)
-                        SELECT m.source_id, m.target_id, m.kind, m.turn, m.row_hash
+                    WITH changed AS (
+                        SELECT m.source_id, m.target_id, m.kind, m.turn, m.row_hash, hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0) AS new_hash
                         FROM archive.patients_map AS m
                         JOIN public.patients AS s ON s.id = m.source_id
-                        WHERE m.source_id = ANY (known) AND m.turn < g.turn
-                            AND m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)
-                        ON CONFLICT (source_id) DO NOTHING;
-                    END IF;
-                    UPDATE archive.patients_map AS m
-                    SET row_hash = hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)
-                    FROM public.patients AS s
-                    WHERE s.id = ANY (known) AND m.source_id = s.id
-                        AND m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0);
+                        WHERE m.source_id = ANY (known) AND m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)
+                    ), noted AS (
+                        INSERT INTO archive.patients_stage_former (source_id, target_id, kind, turn, row_hash)
+                        SELECT source_id, target_id, kind, turn, row_hash FROM changed WHERE turn < g.turn
+                        ON CONFLICT (source_id) DO NOTHING
+                    )
+                    UPDATE archive.patients_map AS m SET row_hash = c.new_hash FROM changed AS c WHERE m.source_id = c.source_id;
                 END IF;
 
                 -- Rows that have none: the same id where no row of users can ever have had it.
@@ -1716,13 +1719,10 @@ DECLARE
                 FROM public.patients AS s
                 JOIN archive.patients_map AS m ON m.source_id = s.id
                 WHERE s.id = ANY (looked_at) AND m.kind = 'subject'
-                    AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = m.target_id)
-                    AND (g.turn = 1 OR NOT EXISTS (
-                            SELECT FROM archive.patients_kept_users AS k
-                            WHERE k.id = m.target_id AND k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down')));
+                    AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = m.target_id) AND s.id <> ALL (kept);
                 GET DIAGNOSTICS n = ROW_COUNT;
                 new_subjects := new_subjects + n;
-                IF g.turn > 1 THEN
+                IF cardinality(kept) > 0 THEN
                     UPDATE public.users AS t
                     SET
                         email = x.email,
@@ -1812,9 +1812,9 @@ DECLARE
                             CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.triglycerides), ROW(w.triglycerides)) THEN k.triglycerides ELSE s.triglycerides END AS triglycerides
                         FROM public.patients AS s
                         JOIN archive.patients_map AS m ON m.source_id = s.id
-                        JOIN archive.patients_kept_users AS k ON k.id = m.target_id AND k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down')
-                        LEFT JOIN archive.patients_written_patients AS w ON w.source_id = m.source_id AND w.turn = k.refactorkit_turn
-                        WHERE s.id = ANY (looked_at) AND m.kind = 'subject'
+                        JOIN archive.patients_kept_users AS k ON k.id = m.target_id AND k.refactorkit_turn = g.turn - 1
+                        LEFT JOIN archive.patients_written_patients AS w ON w.source_id = m.source_id AND w.turn = g.turn - 1
+                        WHERE s.id = ANY (kept)
                             AND NOT EXISTS (SELECT FROM archive.patients_stage_late AS l WHERE l.target_id = m.target_id)
                     ) AS x
                     WHERE t.id = x.id
@@ -1869,9 +1869,9 @@ DECLARE
                         CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.triglycerides), ROW(w.triglycerides)) THEN k.triglycerides ELSE s.triglycerides END
                     FROM public.patients AS s
                     JOIN archive.patients_map AS m ON m.source_id = s.id
-                    JOIN archive.patients_kept_users AS k ON k.id = m.target_id AND k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down')
-                    LEFT JOIN archive.patients_written_patients AS w ON w.source_id = m.source_id AND w.turn = k.refactorkit_turn
-                    WHERE s.id = ANY (looked_at) AND m.kind = 'subject'
+                    JOIN archive.patients_kept_users AS k ON k.id = m.target_id AND k.refactorkit_turn = g.turn - 1
+                    LEFT JOIN archive.patients_written_patients AS w ON w.source_id = m.source_id AND w.turn = g.turn - 1
+                    WHERE s.id = ANY (kept)
                         AND NOT EXISTS (SELECT FROM archive.patients_stage_late AS l WHERE l.target_id = m.target_id)
                         AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = m.target_id);
                     GET DIAGNOSTICS n = ROW_COUNT;
