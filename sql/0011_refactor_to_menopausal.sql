@@ -696,17 +696,25 @@ BEGIN
                     found, listed, CASE WHEN found > 10 THEN ', ...' ELSE '' END);
             END IF;
             -- A subject returns under its own id, which a sequence that was set back may have given away.
+            IF current_setting('refactorkit.staged') = '' THEN
+                SELECT count(*), string_agg(x.id::text, ', ' ORDER BY x.id) FILTER (WHERE x.n <= 10) INTO found, listed
+                FROM (
+                    SELECT t.id AS id, row_number() OVER (ORDER BY t.id) AS n
+                    FROM archive.patients_map AS p
+                    JOIN public.users AS t ON t.id = p.target_id
+                    WHERE p.kind = 'subject'
+                ) AS x;
+                IF found > 0 THEN
+                    refusals := refusals || format('%s rows of public.users have the id of a subject that is to return: id %s%s',
+                        found, listed, CASE WHEN found > 10 THEN ', ...' ELSE '' END);
+                END IF;
+            END IF;
             SELECT count(*), string_agg(x.id::text, ', ' ORDER BY x.id) FILTER (WHERE x.n <= 10) INTO found, listed
             FROM (
                 SELECT t.id AS id, row_number() OVER (ORDER BY t.id) AS n
-                FROM (
-                    -- Those that are staged are there: nobody else has had their id since.
-                    SELECT target_id FROM archive.patients_map WHERE kind = 'subject' AND (current_setting('refactorkit.staged') = '')
-                    UNION ALL
-                    SELECT refactorkit_target_id FROM archive.patients_withheld_patients
-                    WHERE refactorkit_kind = 'subject' AND refactorkit_reason = 'soft'
-                ) AS p
-                JOIN public.users AS t ON t.id = p.target_id
+                FROM archive.patients_withheld_patients AS p
+                JOIN public.users AS t ON t.id = p.refactorkit_target_id
+                WHERE p.refactorkit_kind = 'subject' AND p.refactorkit_reason = 'soft'
             ) AS x;
             IF found > 0 THEN
                 refusals := refusals || format('%s rows of public.users have the id of a subject that is to return: id %s%s',

@@ -2,18 +2,27 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 import psycopg
 import pytest
 
+from refactorkit.commands.archive_harden import HardenRequest, harden
+from refactorkit.commands.archive_purge import PurgeRequest, purge
+from refactorkit.commands.erase import EraseRequest, erase
 from refactorkit.commands.online import Phase, Progress, abort, cutover, stage
+from refactorkit.commands.operation.evidence import EvidenceRequest
 from refactorkit.commands.verdict import Verdict
+from refactorkit.commands.verify import VerifyRequest, verify
 from refactorkit.errors import RefactorkitError, RefusedError
+from refactorkit.postgres.dsn import Dsn
 from tests.support.chain import record
 from tests.support.clinic import open_clinic, work_as_version_11
 from tests.support.databases import Databases
 from tests.support.dump import pg_dump
-from tests.support.evidence import states_of_ties
+from tests.support.evidence import Signer, said, states_of_ties
 from tests.support.online import (
     KilledError,
     Meanwhile,
@@ -74,6 +83,11 @@ def clinic(databases: Databases, back: str) -> Iterator[str]:
     url = databases.copy(back)
     yield url
     databases.drop(url)
+
+
+@pytest.fixture
+def signer(tmp_path: Path) -> Signer:
+    return Signer.new(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -285,3 +299,62 @@ def test_a_column_of_somebodys_is_given_back_by_a_plain_cutover_alone(
 
     with pytest.raises(RefusedError, match=r"column nickname .* is not the mapping's"):
         stage(request(url))
+
+
+def test_while_it_is_staged_nobody_is_erased_and_nothing_is_verified_or_destroyed(
+    clinic: str, signer: Signer
+) -> None:
+    stage(request(clinic))
+    dsn = Dsn.parse(clinic)
+    before = archive(clinic)
+
+    for call in (
+        lambda: erase(EraseRequest(dsn=dsn, source_id=60, basis="b", approved_by="a")),
+        lambda: purge(PurgeRequest(dsn=dsn, before=datetime.now(UTC), basis="b", approved_by="a")),
+        lambda: harden(HardenRequest(dsn=dsn)),
+        lambda: verify(VerifyRequest(dsn=dsn)),
+        lambda: signer.anchor(clinic),
+    ):
+        with pytest.raises(RefusedError, match="A cutover of patients is staged"):
+            call()
+
+    assert archive(clinic) == before
+
+
+def test_its_evidence_is_of_what_it_left_behind(
+    clinic: str, signer: Signer, connect: Connect
+) -> None:
+    stage(request(clinic))
+    work(connect(clinic))
+
+    wanted = EvidenceRequest(key=signer.source, folder=signer.folder)
+    result = cutover(replace(request(clinic), evidence=wanted))
+
+    assert result.verdict is Verdict.PASS
+    (outcome,) = result.evidence
+    assert outcome.made is not None, outcome.problem
+    assert {tie.state for tie in outcome.made.manifest.ties} == {"same"}
+    assert said(signer.verify(clinic, outcome.made.file)) == set()
+
+
+def test_a_hardened_archive_is_guarded_while_it_is_staged_and_afterwards(
+    databases: Databases, back: str, connect: Connect
+) -> None:
+    url = databases.copy(back)
+    connection = connect(url)
+    harden(HardenRequest(dsn=Dsn.parse(url)))
+    kept, schema = archive(url), whole(url, schema_only=True)
+
+    stage(request(url))
+    with pytest.raises(psycopg.Error, match="is refused"):
+        connection.execute("DELETE FROM archive.patients_map")
+    work(connection)
+    stage(request(url))
+    abort(request(url))
+    assert archive(url) == kept
+    assert whole(url, schema_only=True) == schema
+
+    assert cutover(request(url)).verdict is Verdict.PASS
+    harden(HardenRequest(dsn=Dsn.parse(url), off=True))
+    connection.close()
+    databases.drop(url)

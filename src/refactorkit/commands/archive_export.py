@@ -20,7 +20,7 @@ from refactorkit.postgres.connection import Connection, connected
 from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.dumping import Programs
 from refactorkit.postgres.history import TableName
-from refactorkit.postgres.refactors import last_turns
+from refactorkit.postgres.refactors import last_turns, refuse_staged
 
 _log = structlog.get_logger()
 
@@ -112,6 +112,7 @@ def _head(connection: Connection, request: ExportRequest, snapshot: str) -> dict
     turns = last_turns(connection)
     if not turns:
         one_refactor(connection, None, request.dsn)  # which refuses, and says why
+    refuse_staged(connection, turns)
     moved = {
         table.removeprefix("archive.")
         for turn in turns
