@@ -31,6 +31,7 @@ from tests.support.online import (
     version_10,
     version_11,
 )
+from tests.support.preflights import look, no_gos
 from tests.support.queries import scalar
 from tests.support.refactor import turn
 
@@ -358,3 +359,20 @@ def test_a_hardened_archive_is_guarded_while_it_is_staged_and_afterwards(
     harden(HardenRequest(dsn=Dsn.parse(url), off=True))
     connection.close()
     databases.drop(url)
+
+
+def test_whatever_is_staged_preflight_passes_and_counts_the_same(
+    clinic: str, connect: Connect
+) -> None:
+    work(connect(clinic), (*SINCE, "DELETE FROM public.users WHERE id = 30000"))
+    before = look(clinic).figures
+    assert before is not None
+    assert before.deleted == 2
+    for moment in (2, 3, 5, 9, None):
+        with suppress(KilledError):
+            stage(request(clinic), Meanwhile(lambda _moment, _progress: None, stop_at=moment))
+        result = look(clinic)
+        assert result.verdict is Verdict.PASS, no_gos(result)
+        now = result.figures
+        assert now is not None
+        assert (now.natives, now.pairs, now.deleted) == (before.natives, before.pairs, 2), moment
