@@ -88,7 +88,7 @@ def online_document(run: OnlineRun) -> dict[str, Any]:
     """Return one online cutover as JSON can hold it; times in milliseconds, but for ``seconds``."""
     return {
         "patients": run.patients,
-        "collisions": run.collisions.value,
+        "case": run.case.value,
         "colliding_assessments": run.colliding_assessments,
         "seconds": round(run.seconds, 1),
         "locked_ms": round(run.locked_ms, 1),

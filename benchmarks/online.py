@@ -1,7 +1,7 @@
 """The online cutover alone: ``uv run python -m benchmarks.online --patients 200000``.
 
-Makes its databases from nothing, cuts over once with and once without collisions for each size and
-round, and prints one JSON document with the figures of ``python -m benchmarks`` that are about it.
+Makes its databases from nothing, cuts over in each case, for each size and round, and prints one
+JSON document with the figures of ``python -m benchmarks`` that are about it.
 Exit: 0 all bars reached, 1 failed, 3 a bar was missed.
 """
 
@@ -17,7 +17,7 @@ from benchmarks.laboratory import Laboratory
 from benchmarks.online_figures import online_figures
 from benchmarks.run import MISSED
 from benchmarks.stock import Size, make
-from benchmarks.under_load import Collisions, measure_online, measure_relink
+from benchmarks.under_load import Case, measure_online, measure_relink
 from refactorkit.cli import logging
 from refactorkit.cli.render import emit_error
 from refactorkit.errors import RefactorkitError
@@ -61,9 +61,9 @@ def measure(options: argparse.Namespace) -> int:
                 measure_relink(laboratory, stock) for _ in range(3)
             )
             runs += [
-                measure_online(laboratory, directory, stock, collisions)
+                measure_online(laboratory, directory, stock, case)
                 for _ in range(options.rounds)
-                for collisions in Collisions
+                for case in Case
             ]
     found = online_figures(runs, relink_ms, options.patients)
     made = {

@@ -1,9 +1,10 @@
 """An application at work: pgbench, the server's own, with transactions of version 10 or of 11.
 
-A transaction inserts an assessment, edits a patient and reads. pgbench logs each one that it ended;
-a client whose statement fails stops there, so pgbench comes to its end at the switch by itself.
-Its log is whole only where it comes to an end by itself: so one that would not is told to by ending
-its sessions, and never by a signal.
+A transaction inserts an assessment, edits a patient and reads. Each client has patients of its own:
+version 10's views do not let two transactions write one column of a row at once. pgbench logs each
+one that it ended; a client whose statement fails stops there, so pgbench comes to its end at the
+switch by itself. Its log is whole only where it comes to an end by itself: so one that would not is
+told to by ending its sessions, and never by a signal.
 """
 
 import os
@@ -22,17 +23,17 @@ from refactorkit.errors import FailedError
 from refactorkit.postgres.binaries import find_binaries
 
 VERSION_10: Final = """\
-\\set person random(:first, :last)
+\\set person random(:first / :clients + 1, :last / :clients - 1) * :clients + :client_id
 \\set value random(90, 180)
 BEGIN;
-INSERT INTO public.assessments (patient_id, model_version, dataset_hash)
+INSERT INTO assessments (patient_id, model_version, dataset_hash)
     VALUES (:person, 'pgbench', 'application');
-UPDATE public.patients SET bp_systolic = :value, updated_at = now() WHERE id = :person;
-SELECT name, bp_systolic FROM public.patients WHERE id = :person;
+UPDATE patients SET bp_systolic = :value, updated_at = now() WHERE id = :person;
+SELECT name, bp_systolic FROM patients WHERE id = :person;
 END;
 """
 VERSION_11: Final = """\
-\\set person random(:first, :last)
+\\set person random(:first / :clients + 1, :last / :clients - 1) * :clients + :client_id
 \\set value random(90, 180)
 BEGIN;
 INSERT INTO public.assessments (user_id, model_version, dataset_hash)
@@ -56,7 +57,7 @@ class Transaction:
     """One that ended well, or the one that a client failed in.
 
     Attributes:
-        ended_at: seconds of the system's clock.
+        ended_at: seconds of ``time.monotonic()``.
         ms: how long it took; of a failed one, since the client's last one had ended.
         has_failed: whether a statement failed.
     """
@@ -70,6 +71,8 @@ class Pgbench:
     """The program, from ``start`` to ``stop`` or to its own end."""
 
     def __init__(self, process: "subprocess.Popen[str]", log: Path) -> None:
+        # pgbench logs what the clock on the wall would say, had nobody set it since this moment.
+        self._epoch = time.time() - time.monotonic()
         self._process = process
         self._log = log
         self._aborted: dict[int, float] = {}
@@ -88,8 +91,11 @@ class Pgbench:
         persons: tuple[int, int] = (1, 1),
         seconds: int | None = None,
         name: str = "application",
+        search_path: str = "public",
     ) -> Self:
         """Start clients that do nothing else, each after the other without a pause.
+
+        Their statements are prepared once, as an application's are.
 
         Args:
             url: of the database; the password goes by the environment.
@@ -99,6 +105,7 @@ class Pgbench:
             persons: first and last id of those who are written to.
             seconds: how long; None: until every client has failed, or ``stop``.
             name: of its sessions.
+            search_path: of its sessions, from their beginning.
         """
         (folder / "script.sql").write_text(script)
         parts = conninfo_to_dict(url)
@@ -117,12 +124,14 @@ class Pgbench:
         process = subprocess.Popen(  # noqa: S603 - the server's own program
             [
                 find_binaries().program("pgbench"), "--no-vacuum", "--client", str(clients),
-                "--file", str(folder / "script.sql"), "--log", "--log-prefix", str(folder / "log"),
+                "--protocol", "prepared", "--file", str(folder / "script.sql"),
+                "--log", "--log-prefix", str(folder / "log"),
                 "--time", _FOREVER if seconds is None else str(seconds),
                 "--define", f"first={first}", "--define", f"last={last}",
+                "--define", f"clients={clients}",
             ],
             env={k: v for k, v in os.environ.items() if not k.startswith("PG")} | environment
-            | {"PGAPPNAME": name},
+            | {"PGAPPNAME": name, "PGOPTIONS": f"-c search_path={search_path}"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -155,7 +164,7 @@ class Pgbench:
         if self._process.stderr is None:
             return
         for line in self._process.stderr:
-            now = time.time()
+            now = time.monotonic()
             self._said.append(line.strip())
             met = _ABORTED.search(line)
             if met:
@@ -172,7 +181,7 @@ class Pgbench:
             (
                 int(fields[0]),
                 Transaction(
-                    ended_at=int(fields[4]) + int(fields[5]) / 1e6,
+                    ended_at=int(fields[4]) + int(fields[5]) / 1e6 - self._epoch,
                     ms=int(fields[2]) / 1000 if fields[2].isdigit() else 0.0,
                     has_failed=not fields[2].isdigit(),
                 ),

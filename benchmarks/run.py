@@ -26,7 +26,7 @@ from benchmarks.results import Machine, Results, Series
 from benchmarks.statements import statement_costs
 from benchmarks.stock import AFTER, Size, Stock, make
 from benchmarks.tables import tables
-from benchmarks.under_load import Collisions, OnlineRun, measure_online, measure_relink
+from benchmarks.under_load import Case, OnlineRun, measure_online, measure_relink
 from benchmarks.workloads import Task, measure, scanned_rows, tasks
 from refactorkit.cli import logging
 from refactorkit.cli.render import emit_error, print_json, stderr_console, stdout_console
@@ -142,14 +142,14 @@ def _online(
     rounds = options.online_rounds or options.rounds
     for number in range(rounds):
         for stock in stocks:
-            for collisions in Collisions:
-                run = measure_online(laboratory, directory, stock, collisions)
+            for case in Case:
+                run = measure_online(laboratory, directory, stock, case)
                 found.append(run)
                 report(
                     f"round {number + 1} of {rounds}, {run.patients:,} patients: online cutover"
                     f" {run.seconds:.1f} s, locked {run.locked_ms:.0f} ms,"
                     f" longest stall {run.longest_ms:.0f} ms"
-                    f" ({run.colliding_assessments:,} colliding assessments)"
+                    f" ({run.case})"
                 )
     return tuple(found)
 

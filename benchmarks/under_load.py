@@ -3,9 +3,11 @@
 The application is four clients of pgbench that never rest; a fifth one reads a row of a table that
 both versions have. How long the switch holds its locks is told twice: by the server's clock, from
 the first lock to the commit, and by what that neighbour had to wait. What the colliding assessments
-cost is measured apart: their statement alone, and a second cutover where none collides.
+cost is measured apart: their statement alone, and a second cutover where none collides. A third one
+keeps version 10's views: its application goes on until they are taken away, and must not fail.
 """
 
+import math
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -24,6 +26,8 @@ from benchmarks.pgbench import (
     Transaction,
 )
 from benchmarks.stock import Stock, chain_of
+from refactorkit.commands.chain import Limits
+from refactorkit.commands.former import DropFormerRequest, drop_former
 from refactorkit.commands.online import OnlineRequest, Phase, Progress, cutover
 from refactorkit.errors import FailedError
 from refactorkit.postgres.connection import connected, fetch_value
@@ -33,7 +37,7 @@ CLIENTS: Final = 4
 _BEFORE_SECONDS: Final = 1.0
 _AFTER_SECONDS: Final = 1
 _PATIENCE_SECONDS: Final = 60.0
-_BEFORE: Final = "before"
+_BEFORE, _AFTER = "before", "after"
 _NEIGHBOUR: Final = "neighbour"
 _SEND_AWAY: Final = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -60,11 +64,12 @@ _RELINK: Final = """
 _WRITTEN: Final = "SELECT count(*) FROM public.assessments WHERE model_version = 'pgbench'"
 
 
-class Collisions(StrEnum):
-    """Whether patients have ids that users have, too."""
+class Case(StrEnum):
+    """What is cut over, and how."""
 
-    NONE = "none"
-    SOME = "some"
+    NONE = "no id collides"
+    SOME = "ids collide"
+    KEPT = "no id collides, version 10 kept"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +87,7 @@ class OnlineRun:
 
     Attributes:
         patients: at which size.
-        collisions: whether there are some.
+        case: what was cut over, and how.
         colliding_assessments: how many rows the switch had to write for them.
         seconds: of the whole cutover, without verify.
         locked_ms: from the first lock of the switch to its commit, by the server's clock.
@@ -91,12 +96,12 @@ class OnlineRun:
         longest_ms: the longest transaction of the application, failed ones too, from the start of
             the cutover to its end.
         phases: transactions by the phase in which they ended.
-        failed_at_the_switch: transactions; at most one a client.
+        failed_at_the_switch: transactions; at most one a client, and none where version 10 is kept.
         failed_elsewhere: transactions.
     """
 
     patients: int
-    collisions: Collisions
+    case: Case
     colliding_assessments: int
     seconds: float
     locked_ms: float
@@ -108,9 +113,7 @@ class OnlineRun:
     failed_elsewhere: int
 
 
-def measure_online(
-    laboratory: Laboratory, directory: Path, stock: Stock, collisions: Collisions
-) -> OnlineRun:
+def measure_online(laboratory: Laboratory, directory: Path, stock: Stock, case: Case) -> OnlineRun:
     """Cut a fresh copy over while the application works on it.
 
     Raises:
@@ -123,25 +126,32 @@ def measure_online(
         tempfile.TemporaryDirectory(prefix="refactorkit-benchmarks-") as folder,
     ):
         dsn, url = laboratory.dsn(name), laboratory.url(name)
-        persons = _prepare(dsn, collisions)
+        persons = _prepare(dsn, case)
         marks: dict[str, float] = {}
 
         def report(progress: Progress) -> None:
-            marks.setdefault(progress.phase, time.time())
+            marks.setdefault(progress.phase, time.monotonic())
 
         application = Pgbench.start(
-            url, VERSION_10, folder=_made(folder, "10"), clients=CLIENTS, persons=persons
-        )
+            url, VERSION_10, folder=_made(folder, "10"), clients=CLIENTS, persons=persons,
+            search_path="v10,public",
+        )  # fmt: skip
         neighbour = Pgbench.start(
             url, NEIGHBOUR, folder=_made(folder, "neighbour"), name=_NEIGHBOUR
         )
         try:
             time.sleep(_BEFORE_SECONDS)
-            began = time.time()
-            request = OnlineRequest(chain=chain_of(dsn, directory))
+            began = time.monotonic()
+            chain = chain_of(dsn, directory)
+            request = OnlineRequest(chain=chain, keep_former=case is Case.KEPT)
             result = cutover(request, report, check=False)
-            ended = time.time()
-            done = application.wait(_PATIENCE_SECONDS)
+            ended, over = time.monotonic(), math.inf
+            if case is Case.KEPT:
+                marks[_AFTER] = ended
+                time.sleep(_AFTER_SECONDS)
+                over = time.monotonic()  # from here on, failing is what was wanted
+                drop_former(DropFormerRequest(chain=chain, limits=Limits()))
+            worked = application.wait(_PATIENCE_SECONDS)
             with connected(dsn) as connection:
                 connection.execute(_SEND_AWAY, (_NEIGHBOUR,))
             waited = neighbour.wait(_PATIENCE_SECONDS)
@@ -152,21 +162,22 @@ def measure_online(
             url, VERSION_11, folder=_made(folder, "11"), clients=CLIENTS, persons=persons,
             seconds=_AFTER_SECONDS,
         ).wait(_PATIENCE_SECONDS)  # fmt: skip
-        colliding = _look(dsn, done, later)
+        colliding = _look(dsn, worked, later)
     if result.step is None or result.locked_ms is None:
         raise FailedError("The benchmark met a database that had been cut over before.")
     switch = marks[Phase.SWITCH]
+    done = [each for each in worked if each.ended_at < over]
     failed = [each for each in done if each.has_failed]
     return OnlineRun(
         patients=stock.size.patients,
-        collisions=collisions,
+        case=case,
         colliding_assessments=colliding,
         seconds=ended - began,
         locked_ms=result.locked_ms,
         neighbour_ms=max(
             each.ms - NEIGHBOUR_SLEEPS_MS
             for each in waited
-            if switch <= each.ended_at and not each.has_failed
+            if switch <= each.ended_at < over and not each.has_failed
         ),
         attempts=result.step.attempts,
         longest_ms=max(each.ms for each in done if each.ended_at >= began),
@@ -195,9 +206,9 @@ def measure_relink(laboratory: Laboratory, stock: Stock) -> float:
         return took
 
 
-def _prepare(dsn: Dsn, collisions: Collisions) -> tuple[int, int]:
+def _prepare(dsn: Dsn, case: Case) -> tuple[int, int]:
     with connected(dsn) as connection:
-        if collisions is Collisions.NONE:
+        if case is not Case.SOME:
             connection.execute(_NONE_COLLIDES)
             connection.execute("VACUUM (ANALYZE)")
         row = connection.execute(_PERSONS).fetchone()

@@ -27,11 +27,11 @@ DECLARE
     -- Types are looked up before the path is pinned.
     missing pg_catalog.text;
     wanted pg_catalog.text[] := ARRAY[
-        'public.users IN ACCESS EXCLUSIVE MODE',
-        'public.patients IN ACCESS EXCLUSIVE MODE',
-        'public.assessments IN ACCESS EXCLUSIVE MODE',
-        'public.refresh_tokens IN ACCESS EXCLUSIVE MODE',
-        'public.user_clinics IN ACCESS EXCLUSIVE MODE'
+        'LOCK TABLE public.users IN ACCESS EXCLUSIVE MODE',
+        'LOCK TABLE public.patients IN ACCESS EXCLUSIVE MODE',
+        'LOCK TABLE public.assessments IN ACCESS EXCLUSIVE MODE',
+        'LOCK TABLE public.refresh_tokens IN ACCESS EXCLUSIVE MODE',
+        'LOCK TABLE public.user_clinics IN ACCESS EXCLUSIVE MODE'
     ];
     failed pg_catalog.text;
     limit_ms numeric;
@@ -73,7 +73,7 @@ BEGIN
                 PERFORM set_config('lock_timeout', greatest(1, least(
                     limit_ms - round(extract(epoch FROM clock_timestamp() - began) * 1000),
                     CASE WHEN failed <> wanted[1] THEN greatest(20, least(400, round(limit_ms / 5))) END))::text, true);
-                EXECUTE 'LOCK TABLE ' || failed;
+                EXECUTE failed;
                 IF failed = wanted[1] THEN
                     locked_at := clock_timestamp();
                 END IF;
@@ -1471,7 +1471,6 @@ DECLARE
             unforeseen := truncated
                 OR EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = ANY (targets) AND p.kind = 'subject');
             sources := sources || looked_at;
-            looked_at := ARRAY(SELECT DISTINCT c.key FROM unnest(sources || walk) AS c (key));
 
             -- What the guards of Up refuse, for the rows that came or changed since they looked.
             IF cardinality(sources) > 0 THEN
@@ -1488,8 +1487,8 @@ DECLARE
                 SELECT count(*), string_agg(t.id::text, ', ' ORDER BY t.id) INTO found, listed
                 FROM public.patients AS s
                 JOIN public.users AS t ON t.email = 'patient-' || s.id || '@unclaimed.invalid'
-                LEFT JOIN archive.patients_map AS p ON p.source_id = s.id
-                WHERE s.id = ANY (sources) AND t.id IS DISTINCT FROM p.target_id;
+                WHERE s.id = ANY (sources) -- whoever has a subject has the value in it
+                    AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.source_id = s.id);
                 IF found > 0 THEN
                     RAISE EXCEPTION USING ERRCODE = 'RK001',
                         MESSAGE = format('%s rows of public.users already hold the email that a subject is to have: id %s', found, listed),
@@ -1511,6 +1510,14 @@ DECLARE
                 END IF;
             END IF;
 
+            IF NOT g.walked THEN -- the walk comes to the others later
+                sources := ARRAY(
+                    SELECT c.key FROM unnest(sources) AS c (key) WHERE c.key <= g.walked_to
+                    UNION ALL
+                    SELECT p.source_id FROM archive.patients_map AS p
+                    WHERE p.source_id = ANY (sources) AND (g.walked_to IS NULL OR p.source_id > g.walked_to));
+            END IF;
+            looked_at := ARRAY(SELECT DISTINCT c.key FROM unnest(sources || walk) AS c (key));
             new_pairs := 0;
             new_subjects := 0;
             new_source_xor := 0;
@@ -3094,12 +3101,12 @@ DECLARE
     -- Types are looked up before the path is pinned.
     missing pg_catalog.text;
     wanted pg_catalog.text[] := ARRAY[
-        'public.users IN ACCESS EXCLUSIVE MODE',
-        'archive.patients IN ACCESS EXCLUSIVE MODE',
-        'public.assessments IN ACCESS EXCLUSIVE MODE',
-        'public.refresh_tokens IN ACCESS EXCLUSIVE MODE',
-        'public.user_clinics IN ACCESS EXCLUSIVE MODE',
-        'public.notification_queue IN ACCESS EXCLUSIVE MODE'
+        'LOCK TABLE public.users IN ACCESS EXCLUSIVE MODE',
+        'LOCK TABLE archive.patients IN ACCESS EXCLUSIVE MODE',
+        'LOCK TABLE public.assessments IN ACCESS EXCLUSIVE MODE',
+        'LOCK TABLE public.refresh_tokens IN ACCESS EXCLUSIVE MODE',
+        'LOCK TABLE public.user_clinics IN ACCESS EXCLUSIVE MODE',
+        'LOCK TABLE public.notification_queue IN ACCESS EXCLUSIVE MODE'
     ];
     failed pg_catalog.text;
     limit_ms numeric;
@@ -3140,7 +3147,7 @@ BEGIN
             HINT = 'Nothing was changed. Look at the version table: is this the database that you mean?';
     END IF;
     -- Who reads or writes through a view holds it first, and waits for the tables behind it then.
-    wanted := ARRAY(SELECT format('%s IN ACCESS EXCLUSIVE MODE', v.name) FROM (SELECT c.oid, format('%I.%I', 'v10', c.relname) AS name
+    wanted := ARRAY(SELECT format('ALTER VIEW %s RESET (check_option)', v.name) FROM (SELECT c.oid, format('%I.%I', 'v10', c.relname) AS name
     FROM pg_class AS c
     WHERE c.relnamespace = to_regnamespace('v10') AND c.relkind = 'v' AND EXISTS (
     SELECT FROM pg_catalog.pg_namespace AS n
@@ -3158,7 +3165,7 @@ BEGIN
                 PERFORM set_config('lock_timeout', greatest(1, least(
                     limit_ms - round(extract(epoch FROM clock_timestamp() - began) * 1000),
                     CASE WHEN failed <> wanted[1] THEN greatest(20, least(400, round(limit_ms / 5))) END))::text, true);
-                EXECUTE 'LOCK TABLE ' || failed;
+                EXECUTE failed;
                 IF failed = wanted[1] THEN
                     locked_at := clock_timestamp();
                 END IF;

@@ -27,7 +27,7 @@ from benchmarks.processes import peak_memory_bytes, server_processes
 from benchmarks.results import Machine, Results, Series
 from benchmarks.run import main
 from benchmarks.stock import Size, Stock
-from benchmarks.under_load import Collisions, OnlineRun
+from benchmarks.under_load import Case, OnlineRun
 from benchmarks.workloads import AT_SMALL_SIZE, USUAL_WAY, Task, Workload, insert_subjects, measure
 
 from refactorkit.errors import FailedError
@@ -88,9 +88,8 @@ def test_a_run_from_nothing_prints_and_keeps_one_document_with_every_figure(tmp_
     assert found["rows"]["assessments"] == N
 
     judged = {each["name"]: each["at_most"] for each in found["figures"] if each["at_most"]}
-    assert {each["name"]: each["at_most"] for each in found["figures"]}[
-        "online_failed_elsewhere"
-    ] == 0
+    at_most = {each["name"]: each["at_most"] for each in found["figures"]}
+    assert at_most["online_failed_elsewhere"] == at_most["online_failed_kept"] == 0
     assert judged == {
         "up_to_floor": 1.5,
         "down_to_up": 1.0,
@@ -104,7 +103,7 @@ def test_a_run_from_nothing_prints_and_keeps_one_document_with_every_figure(tmp_
         **{
             f"online_{what}{which}_{n}": most
             for what, most in (("locked", 100.0), ("stall", 250.0))
-            for which in ("", "_colliding")
+            for which in ("", "_colliding", "_kept")
             for n in (N, FEWER)
         },
     }
@@ -129,13 +128,14 @@ def test_a_run_from_nothing_prints_and_keeps_one_document_with_every_figure(tmp_
     assert "round 2 of 2" in done.stderr
     page = (tmp_path / "README.md").read_text()
     assert all(each["text"] in page for each in found["figures"])
-    online = {(each["patients"], each["collisions"]): each for each in found["online"]}
-    assert set(online) == {(n, which) for n in (N, FEWER) for which in ("none", "some")}
-    for (_, which), each in online.items():
-        assert (each["colliding_assessments"] > 0) is (which == "some")
+    online = {(each["patients"], each["case"]): each for each in found["online"]}
+    assert set(online) == {(n, case) for n in (N, FEWER) for case in Case}
+    for (_, case), each in online.items():
+        assert (each["colliding_assessments"] > 0) is (case == Case.SOME)
         assert each["locked_ms"] > 0
         assert each["neighbour_ms"] > 0
-        assert each["failed_at_the_switch"] <= 4
+        assert each["failed_at_the_switch"] <= (0 if case == Case.KEPT else 4)
+        assert ("after" in each["phases"]) is (case == Case.KEPT)
         assert each["phases"]["before"]["transactions"] > 0
     ET.parse(tmp_path / "results.svg")  # noqa: S314 - our own file
 
@@ -248,16 +248,16 @@ def test_what_cannot_be_meant_is_refused(
     assert "must be between" in (said := capsys.readouterr().err) or "does not exist" in said
 
 
-def online_run(patients: int, collisions: Collisions) -> OnlineRun:
-    cost = 100.0 if collisions is Collisions.SOME else 0.0
+def online_run(patients: int, case: Case) -> OnlineRun:
+    cost = 100.0 if case is Case.SOME else 0.0
     return OnlineRun(
-        patients=patients, collisions=collisions, colliding_assessments=int(cost), seconds=1.0,
+        patients=patients, case=case, colliding_assessments=int(cost), seconds=1.0,
         locked_ms=60 + cost, neighbour_ms=50 + cost, attempts=1, longest_ms=70 + cost, phases={},
-        failed_at_the_switch=4, failed_elsewhere=0,
+        failed_at_the_switch=0 if case is Case.KEPT else 4, failed_elsewhere=0,
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("which", Collisions)
+@pytest.mark.parametrize("which", Case)
 @pytest.mark.parametrize(
     ("change", "name"),
     [
@@ -269,11 +269,11 @@ def online_run(patients: int, collisions: Collisions) -> OnlineRun:
     ],
 )
 def test_an_online_cutover_that_keeps_the_application_waiting_is_a_miss(
-    which: Collisions, change: dict[str, Any], name: str
+    which: Case, change: dict[str, Any], name: str
 ) -> None:
     results = made_up({})
     worse = [
-        replace(run, **change) if run.patients == N and run.collisions is which else run
+        replace(run, **change) if run.patients == N and run.case is which else run
         for run in results.online
     ]
     found = figures(replace(results, online=worse))
@@ -313,7 +313,7 @@ def made_up(seconds: dict[tuple[Workload, int], Sequence[float]]) -> Results:
         ),
         statements={Direction.UP: [], Direction.DOWN: []},
         online=[
-            online_run(n, collisions) for n in (N, FEWER) for collisions in Collisions
+            online_run(n, case) for n in (N, FEWER) for case in Case
         ],
         relink_ms={N: 100.0, FEWER: 100.0},
     )  # fmt: skip

@@ -2,13 +2,18 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import psycopg
+import pytest
 
+from refactorkit.commands.chain import Limits
+from refactorkit.commands.down import DownRequest, down
+from refactorkit.commands.former import DropFormerRequest, drop_former
 from refactorkit.commands.online import Phase, Progress, cutover
 from refactorkit.commands.verdict import Verdict
+from refactorkit.postgres.lock_waits import LockLimits
 from tests.support.clinic import open_clinic
 from tests.support.former import application, seen, switch
 from tests.support.online import request
@@ -137,6 +142,56 @@ def _all_is_there(ten: psycopg.Connection, clients: list[Client]) -> None:
     ).fetchall()
     assert len(found) == len(marks)
     assert dict(found) == marks
+
+
+@pytest.fixture
+def at_work(make_database: MakeDatabase) -> Iterator[tuple[str, list[Client]]]:
+    """A database after the switch, and clients that never rest."""
+    url = make_database(10)
+    open_clinic(url)
+    switch(url)
+    stop = threading.Event()
+    clients = [Client(number=n, url=url, prepare=True, stop=stop) for n in range(CLIENTS)]
+    threads = [threading.Thread(target=client.work) for client in clients]
+    for thread in threads:
+        thread.start()
+    try:
+        time.sleep(0.5)
+        yield url, clients
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+SHORT = Limits(locks=LockLimits(timeout_ms=1_000, retries=0))
+
+
+def test_the_views_go_while_the_application_still_uses_them(
+    at_work: tuple[str, list[Client]],
+) -> None:
+    """Whoever holds one view and wants the next does not wait for us while we wait for them."""
+    url, clients = at_work
+    assert sum(len(client.marks) for client in clients) > 20
+
+    done = drop_former(DropFormerRequest(chain=request(url).chain, limits=SHORT))
+
+    assert done.dropped
+    time.sleep(0.2)
+    failures = {failure[:5] for client in clients for failure in client.failures}
+    assert failures <= {"42P01", "42703"}  # what there is without the views
+
+
+def test_the_way_back_finds_its_locks_too(at_work: tuple[str, list[Client]]) -> None:
+    url, clients = at_work
+    assert sum(len(client.marks) for client in clients) > 20
+
+    down(DownRequest(chain=request(url).chain, limits=SHORT))
+
+    written = sum(len(client.marks) for client in clients)
+    time.sleep(0.5)
+    assert sum(len(client.marks) for client in clients) > written  # in the tables, as before
+    assert [failure for client in clients for failure in client.failures] == []
 
 
 def test_one_patient_is_found_by_indexes(make_database: MakeDatabase) -> None:

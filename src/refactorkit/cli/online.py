@@ -154,7 +154,7 @@ def _status_text(status: OnlineStatus) -> str:
             " neither change nor log in as."
         )
     if status.waiting:
-        parts.append(f"{status.waiting:,} rows were written since, and wait.")
+        parts.append(f"Up to {status.waiting:,} rows were written since, and wait.")
     if status.unvalidated:
         parts.append(f"To be validated: {', '.join(status.unvalidated)}.")
     return " ".join(parts)

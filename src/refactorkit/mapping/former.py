@@ -26,16 +26,15 @@ class Former:
     Attributes:
         schema: that holds the views.
         writes: the archive's table of what was written through them, with its schema.
-        views: with their schema, in the order in which they are made.
         create: the statements that make them, to be run at the end of Up's transaction.
-        drop: the statement that takes them away; it refuses where others hang on them.
+        drop: the statement that takes them away, all locks together within ``lock_timeout``; it
+            refuses where others hang on them.
         obstacles: a query of sentences, one a row: why they cannot be made here.
         in_place: a query that gives one row, whether the schema is there and ours.
     """
 
     schema: str
     writes: str
-    views: tuple[str, ...]
     create: Script
     drop: bytes
     obstacles: str
@@ -51,7 +50,6 @@ def former_of(mapping: Mapping, *, again: bool = False) -> Former:
     """
     made: Any = _environment(mapping, again=again).get_template("former.sql.j2").module
     schema = f"v{mapping.version - 1}"
-    tables = (mapping.target.table, mapping.source.table, *(link.table for link in mapping.link))
     script = parse(
         b"-- +goose Up\n" + str(made.create()).encode() + b"\n", file="0001_former.sql", environ={}
     ).up
@@ -60,9 +58,8 @@ def former_of(mapping: Mapping, *, again: bool = False) -> Former:
     return Former(
         schema=schema,
         writes=f"archive.{mapping.name}_former_writes",
-        views=tuple(f"{schema}.{q(table)}" for table in tables),
         create=script,
-        drop=str(made.drop(f"{schema} stays")).encode(),
+        drop=str(made.drop(f"{schema} stays", True)).encode(),
         obstacles=str(made.obstacles()),
         in_place=str(made.in_place()),
     )

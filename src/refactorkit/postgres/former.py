@@ -71,12 +71,6 @@ def writes(connection: Connection, former: Former) -> tuple[tuple[str, str, int]
 
 def drop(connection: Connection, former: Former) -> None:
     """Take the schema away; in a transaction with a ``lock_timeout``."""
-    for view in former.views:
-        connection.execute(
-            sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(
-                sql.Identifier(*(part.strip('"') for part in view.split(".")))
-            )
-        )
     connection.execute(former.drop)
 
 

@@ -30,6 +30,7 @@ _PINNED: Final = {
     "quote_all_identifiers": "off",
 }
 _LISTED: Final = 10
+_TIDY_AFTER: Final = 10_000  # keys that were looked at
 # For locks that no reader or writer waits for, nor behind.
 _NO_LIMIT: Final = {"lock_timeout": "0"}
 # A row that another transaction wrote in the same moment: the batch is simply done again.
@@ -49,7 +50,8 @@ class Staged:
     Attributes:
         is_expanded: whether columns and triggers are there.
         subjects: rows that were made in the target, and that the old version can see.
-        waiting: keys that the old version wrote down since, and that are yet to be looked at.
+        waiting: at most so many keys were written down since, and are yet to be looked at; 0 where
+            none is.
         walked: whether every source row has been come to.
         has_natives: whether it is noted who is nobody's subject.
         is_counted: whether the running counts are sure.
@@ -88,6 +90,7 @@ class Stager:
         self._stage = stage
         self._limits = limits
         self._state = state
+        self._untidy = _TIDY_AFTER  # an earlier run may have left some
 
     def look(self) -> Staged | None:
         """Return what is staged; None where nothing is."""
@@ -106,7 +109,9 @@ class Stager:
         row = self._connection.execute(
             sql.SQL(
                 "SELECT is_expanded, subjects, walked, natives IS NOT NULL, is_counted, is_ready,"
-                " (SELECT pg_catalog.count(*) FROM {}) FROM {}"
+                # From the first to the last: counting them would take longer the more there are.
+                " (SELECT coalesce(pg_catalog.max(id) - pg_catalog.min(id) + 1, 0) FROM {})"
+                " FROM {}"
             ).format(captured, table)
         ).fetchone()
         if row is None:
@@ -183,6 +188,9 @@ class Stager:
             doing="Making subjects",
             settings={"refactorkit.batch": str(rows)},
         )
+        self._untidy += rows
+        if self._untidy >= _TIDY_AFTER:
+            self._tidy()
 
     def index(self, report: Callable[[str], None]) -> None:
         """Build the indexes of the new version; nobody waits for it."""
@@ -315,6 +323,19 @@ class Stager:
                 raise server_errors.explain(error, doing=doing, state=self._state()) from error
             else:
                 return
+
+    def _tidy(self) -> None:
+        """Make room of the keys that were looked at: else every look reads past all of them.
+
+        The server's own vacuum comes once a minute at best. Nobody waits for this one.
+        """
+        with server_errors.explained(doing="Tidying up", state=self._state()):
+            self._connection.execute(
+                sql.SQL("VACUUM (SKIP_LOCKED, TRUNCATE false, INDEX_CLEANUP on) {}").format(
+                    sql.Identifier("archive", self._stage.captured)
+                )
+            )
+        self._untidy = 0
 
     def _lock_timeout(self) -> dict[str, str]:
         return {"lock_timeout": f"{self._limits.timeout_ms or 0}ms"}

@@ -15,7 +15,7 @@ _LARGEST_BATCH: Final = 20_000
 _REPLICA_PAUSE_SECONDS: Final = 0.5
 _CATCH_UP_ROWS: Final = 2_000
 _CLOSE_ENOUGH: Final = 50  # keys: what one switch can look at in a few milliseconds
-_ROUNDS: Final = 200
+_PATIENCE_SECONDS: Final = 60.0  # without getting any closer
 
 Report = Callable[[Progress], None]
 
@@ -35,7 +35,7 @@ def fill(session: Session, report: Report) -> Staged:
     staged = must_be_staged(session)
     first = staged.subjects
     while not staged.walked:
-        _wait_for_replicas(session, report)
+        _wait_for_replicas(session, report, Phase.FILL)
         started = time.monotonic()
         session.stager.batch(rows)
         took = time.monotonic() - started
@@ -53,15 +53,22 @@ def catch_up(session: Session, report: Report) -> Staged:
     Raises:
         BusyError: the application writes faster than that.
     """
-    for _ in range(_ROUNDS):
+    closer_at = time.monotonic()
+    least: int | None = None
+    while time.monotonic() - closer_at < _PATIENCE_SECONDS:
         staged = must_be_staged(session)
         if not staged.has_natives:
             session.stager.note_natives()
         if not staged.walked:
             staged = fill(session, report)
+            least, closer_at = None, time.monotonic()
         if staged.waiting > _CLOSE_ENOUGH:
+            if least is None or staged.waiting < least:
+                least, closer_at = staged.waiting, time.monotonic()
+            if staged.waiting > _CATCH_UP_ROWS:
+                _wait_for_replicas(session, report, Phase.CATCH_UP)
+            report(Progress(phase=Phase.CATCH_UP, note=f"{staged.waiting:,} rows written since"))
             session.stager.batch(_CATCH_UP_ROWS)
-            report(Progress(phase=Phase.CATCH_UP, done=staged.waiting))
             continue
         if not staged.is_counted:
             session.stager.recount()
@@ -87,14 +94,14 @@ def must_be_staged(session: Session) -> Staged:
     return staged
 
 
-def _wait_for_replicas(session: Session, report: Report) -> None:
+def _wait_for_replicas(session: Session, report: Report, phase: Phase) -> None:
     limit = session.request.pacing.replica_lag_bytes
     while True:
         with reading():
             lag = lag_bytes(session.connection)
         if lag <= limit:
             return
-        report(Progress(phase=Phase.FILL, note=f"a replica is {lag:,} bytes behind"))
+        report(Progress(phase=phase, note=f"a replica is {lag:,} bytes behind"))
         time.sleep(_REPLICA_PAUSE_SECONDS)
 
 

@@ -117,7 +117,7 @@ class OnlineStatus:
         version: of the database.
         phase: what comes next; LOOK where nothing is staged, VERIFY where nothing is left to do.
         subjects: inactive rows that the old version can see in the target.
-        waiting: keys that it wrote down and that are yet to be looked at.
+        waiting: at most so many keys were written down, and are yet to be looked at; 0: none is.
         unvalidated: foreign keys that are yet to be validated after the switch.
     """
 
