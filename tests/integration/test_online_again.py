@@ -1,5 +1,6 @@
 """The cutover after a rollback, while version 10 runs: what Down kept is given back."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -17,13 +18,16 @@ from refactorkit.commands.operation.evidence import EvidenceRequest
 from refactorkit.commands.verdict import Verdict
 from refactorkit.commands.verify import VerifyRequest, verify
 from refactorkit.errors import RefactorkitError, RefusedError
+from refactorkit.mapping.compile import compile_migration
+from refactorkit.mapping.load import load_mapping
 from refactorkit.postgres.dsn import Dsn
-from tests.support.chain import record
+from tests.support.chain import SQL, record
 from tests.support.clinic import open_clinic, work_as_version_11
 from tests.support.databases import Databases
 from tests.support.dump import pg_dump
 from tests.support.evidence import Signer, said, states_of_ties
 from tests.support.online import (
+    MAPPING,
     KilledError,
     Meanwhile,
     former_pairs,
@@ -376,3 +380,27 @@ def test_whatever_is_staged_preflight_passes_and_counts_the_same(
         now = result.figures
         assert now is not None
         assert (now.natives, now.pairs, now.deleted) == (before.natives, before.pairs, 2), moment
+
+
+def test_a_mapping_that_was_mended_since_is_used_and_an_abort_leaves_the_former_one(
+    clinic: str, connect: Connect, tmp_path: Path
+) -> None:
+    connect(clinic).execute("UPDATE public.patients SET hypertension = 'yes' WHERE id = 60")
+    mended = tmp_path / "patients.toml"
+    text = MAPPING.read_text(encoding="utf-8")
+    old = 'forward = { no = "no", controlled'
+    assert old in text
+    mended.write_text(text.replace(old, 'forward = { yes = "uncontrolled", no = "no", controlled'))
+    folder = tmp_path / "sql"
+    shutil.copytree(SQL, folder)
+    mapping = load_mapping(mended)
+    (folder / mapping.migration).write_text(compile_migration(mapping), encoding="utf-8")
+    asked, before = request(clinic, directory=folder), archive(clinic)
+    stage(asked)
+    abort(asked)
+    assert archive(clinic) == before
+
+    assert cutover(asked).verdict is Verdict.PASS
+
+    image = "SELECT hypertension FROM public.users WHERE email = 'patient-60@unclaimed.invalid'"
+    assert scalar(connect(clinic), image) == "uncontrolled"
