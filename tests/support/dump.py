@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from refactorkit.postgres.binaries import find_binaries
 from refactorkit.postgres.dsn import Dsn
+from tests.support.servers import Server
 
 # Random per run, or naming a version of the programs, or a sequence's position.
 LEFT_OUT = (
@@ -64,3 +65,18 @@ def _normalised(lines: Sequence[str]) -> Iterator[str]:
             yield line
             if line.startswith("COPY ") and line.endswith(" FROM stdin;"):
                 rows = []
+
+
+def copy_public(server: Server, source: str, target: str) -> None:
+    """Restore everything outside the archive, as an operator with two programs does."""
+    dump = subprocess.run(
+        [server.bin_directory / "pg_dump", "--exclude-schema=archive"],
+        env={"PATH": os.environ["PATH"], **Dsn.parse(source).environment()},
+        check=True, capture_output=True,
+    )  # fmt: skip
+    text = dump.stdout.replace(b"SET transaction_timeout = 0;\n", b"")
+    subprocess.run(
+        [server.bin_directory / "psql", "-qX", "-v", "ON_ERROR_STOP=1"],
+        env={"PATH": os.environ["PATH"], **Dsn.parse(target).environment()},
+        check=True, capture_output=True, input=text,
+    )  # fmt: skip

@@ -1,5 +1,6 @@
 """An export is an age file: others read it, and whatever is done to one is seen."""
 
+import hashlib
 import io
 import tracemalloc
 from collections.abc import Iterator
@@ -110,6 +111,21 @@ def test_frames_come_in_their_order_or_not_at_all() -> None:
     for broken in (whole[:-1], whole[10:], whole + whole, b"", whole.replace(b"H", b"X", 1)):
         with pytest.raises(DamagedError):
             list(frames.read([broken]))
+
+
+def test_a_fingerprint_is_of_head_and_manifest_and_so_of_every_row() -> None:
+    def written(head: str, rows: bytes) -> tuple[bytes, str]:
+        out = io.BytesIO()
+        first = frames.write_json(out.write, b"H", {"made_at": head})
+        end = frames.write_table(out.write, "t", [rows])
+        last = frames.write_json(out.write, b"M", {"tables": [end.document()]})
+        return out.getvalue(), frames.fingerprint(first, last)
+
+    whole, found = written("a", b"1\n")
+    head = whole[: whole.index(b"D")]
+    manifest = whole[whole.rindex(b"M\0") :]
+    assert found == hashlib.sha256(head + manifest).hexdigest()
+    assert len({found, written("b", b"1\n")[1], written("a", b"2\n")[1]}) == 3
 
 
 class Nowhere(io.RawIOBase):

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from refactorkit.cli.context import require_dsn, settings
 from refactorkit.cli.passphrase import passphrase
-from refactorkit.cli.render import emit, table
+from refactorkit.cli.render import emit, recorded, table
 from refactorkit.coldfile.frames import TableEnd
 from refactorkit.commands import archive_export as exporting
 from refactorkit.commands import archive_file as reading
@@ -41,6 +41,7 @@ def export(
 ) -> None:
     """Write the archive into an encrypted file (age format) for cold storage.
 
+    The export is recorded in the archive: it needs a role that may write there, and the primary.
     The passphrase comes from REFACTORKIT_EXPORT_PASSPHRASE, from the file that
     REFACTORKIT_EXPORT_PASSPHRASE_FILE names, or from a terminal.
     """
@@ -83,7 +84,10 @@ def import_(
         ),
     ] = False,
 ) -> None:
-    """Make the archive of an export again in a database that has none; then Down works there."""
+    """Make the archive of an export again in a database that has none; then Down works there.
+
+    The import is recorded in it, after what the archive's own log says of the time before.
+    """
     options = settings(ctx)
     result = reading.import_archive(
         ImportRequest(
@@ -100,6 +104,8 @@ def import_(
 def _exported(console: Console, result: ExportResult) -> None:
     _tables(console, result.tables)
     console.print(f"Wrote {result.path}: {result.size_bytes:,} bytes, encrypted.")
+    console.print(f"Digest: {result.digest}")
+    recorded(console, result.recorded)
 
 
 def _read(console: Console, result: FileResult, what: str) -> None:
@@ -109,8 +115,10 @@ def _read(console: Console, result: FileResult, what: str) -> None:
         f"The export of {head['made_at']}, of {head['database']} at version"
         f" {head['database_version']}, {what} {sum(end.rows for end in result.tables):,} rows."
     )
+    console.print(f"Digest: {result.digest}")
     if result.left_out:
         console.print(f"Rights were left out of roles that are not here: {len(result.left_out)}.")
+    recorded(console, result.recorded)
     console.print("PASS")
 
 

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from refactorkit.cli.context import require_dsn, settings
-from refactorkit.cli.render import emit, table
+from refactorkit.cli.render import emit, recorded, table
 from refactorkit.commands import archive_harden as use_case
 from refactorkit.commands.archive_harden import HardenRequest, HardenResult, Step
 from refactorkit.commands.verdict import Verdict
@@ -46,6 +46,7 @@ def harden(
 
     Guards refuse UPDATE, DELETE and TRUNCATE in the archive, and DROP and ALTER of it, outside of
     Up, Down and the archive's own commands. Exit 3 where this user has no right to some of it.
+    What was done, and what could not be, is recorded in the archive.
     """
     options = settings(ctx)
     result = use_case.harden(
@@ -75,4 +76,5 @@ def _text(console: Console, result: HardenResult) -> None:
     elif has_roles:
         console.print(f"The archive belongs to {roles.owner}.")
         console.print(f"Let people read with GRANT {roles.reader}, erase with {roles.eraser}.")
+    recorded(console, result.recorded)
     console.print(result.verdict.value.upper())

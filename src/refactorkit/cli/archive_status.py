@@ -84,6 +84,8 @@ def _refactor(console: Console, one: Refactor) -> None:
             f"  hold {hold.number}: on {hold.source_id}, since {_day(hold.at)},"
             f" by {hold.said_by}: {hold.reason}"
         )
+    for each in one.operations:
+        console.print(f"  operation {each.number}: {each.kind}, {each.at[:10]}, by {each.run_by}")
     for d in one.decisions:
         place = f"{d.table}.{d.column}" if d.column else d.table
         span = f"{_day(d.oldest)} to {_day(d.newest)}"

@@ -5,7 +5,7 @@ With ``--json`` standard output holds exactly one JSON document, also where a co
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from rich.console import Console, RenderableType
@@ -28,6 +28,7 @@ from refactorkit.errors import (
     RefusedError,
     UsageError,
 )
+from refactorkit.postgres.operations import Recorded
 
 _PIPE_WIDTH: Final = 200  # columns, where standard output is no terminal: rows stay on one line
 _KINDS: Final[tuple[tuple[type[RefactorkitError], str], ...]] = (
@@ -83,6 +84,12 @@ def table(*headings: str) -> Table:
     for heading in headings:
         made.add_column(heading, overflow="fold")
     return made
+
+
+def recorded(console: Console, found: Iterable[Recorded]) -> None:
+    """Say where an operation on the archive was written down."""
+    for one in found:
+        console.print(f"Recorded in archive.{one.refactor}_operations as {one.number}.")
 
 
 def progress() -> Progress:

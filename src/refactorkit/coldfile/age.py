@@ -26,6 +26,9 @@ from refactorkit.errors import RefusedError
 WORK_FACTOR: Final = 18
 """Base-2 logarithm of scrypt's cost: about a second, and 256 MiB of memory, a guess."""
 
+RECIPIENT: Final = "passphrase"
+"""Whom files are encrypted for: whoever has the passphrase, and no key."""
+
 _MOST_WORK: Final = 20  # 1 GiB: a file from elsewhere must not exhaust this machine
 _CHUNK: Final = 64 * 1024
 _TAG: Final = 16

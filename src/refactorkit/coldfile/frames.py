@@ -92,9 +92,26 @@ def write_table(write: Callable[[bytes], object], name: str, data: Iterable[byte
     return end
 
 
-def write_json(write: Callable[[bytes], object], kind: bytes, document: dict[str, Any]) -> None:
-    """Write a frame of JSON."""
-    _write(write, kind, json.dumps(document).encode())
+def write_json(write: Callable[[bytes], object], kind: bytes, document: dict[str, Any]) -> bytes:
+    """Write a frame of JSON; return its content."""
+    content = json.dumps(document).encode()
+    _write(write, kind, content)
+    return content
+
+
+def fingerprint(head: bytes, manifest: bytes) -> str:
+    """Return the SHA-256 of the frames H and M as they stand in the file, hexadecimal.
+
+    It stands for all that was encrypted: the manifest has the hash of each table's rows.
+
+    Args:
+        head: the content of the frame H.
+        manifest: that of the frame M.
+    """
+    found = hashlib.sha256()
+    _write(found.update, b"H", head)
+    _write(found.update, b"M", manifest)
+    return found.hexdigest()
 
 
 def read(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:

@@ -8,17 +8,19 @@ from typing import IO, Any
 
 import structlog
 
+from refactorkit import __version__
 from refactorkit.coldfile import frames
-from refactorkit.coldfile.age import DamagedError, decrypted
+from refactorkit.coldfile.age import RECIPIENT, DamagedError, decrypted
 from refactorkit.coldfile.frames import Counter, TableEnd
 from refactorkit.errors import NOTHING_CHANGED, FailedError, RefusedError, UsageError
-from refactorkit.postgres import archive_export, hardening, history
+from refactorkit.postgres import archive_export, hardening, history, operations
 from refactorkit.postgres.archive_writes import archive_transaction, close
 from refactorkit.postgres.connection import Connection
 from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.dumping import role_for_restore
 from refactorkit.postgres.history import TableName
-from refactorkit.postgres.refactors import last_turns
+from refactorkit.postgres.operations import Kind, Recorded
+from refactorkit.postgres.refactors import last_turns, names
 
 _log = structlog.get_logger()
 
@@ -62,12 +64,16 @@ class FileResult:
     Attributes:
         head: what it says of itself.
         tables: what was counted, one by one, and is what its manifest says.
+        digest: what the log of operations calls the export by.
         left_out: roles whose rights were not given back.
+        recorded: where in the log of operations; nowhere where it was only read.
     """
 
     head: dict[str, Any]
     tables: tuple[TableEnd, ...]
+    digest: str
     left_out: tuple[str, ...] = ()
+    recorded: tuple[Recorded, ...] = ()
 
 
 def verify_export(request: FileRequest) -> FileResult:
@@ -83,12 +89,13 @@ def verify_export(request: FileRequest) -> FileResult:
             for _ in data:
                 pass
     _log.info("archive.export_verified", count=len(reader.ends))
-    return FileResult(head=reader.head, tables=tuple(reader.ends))
+    return FileResult(head=reader.head, tables=tuple(reader.ends), digest=reader.digest)
 
 
 def import_archive(request: ImportRequest) -> FileResult:
     """Make the archive of an export again, in one transaction, all of it or nothing.
 
+    The log of operations comes with it, and has the import as its newest record.
     The SQL in it is what pg_dump said when it was made; only who has the passphrase can have
     changed it. It runs with the rights of ``role``, which code that means harm can take back: where
     the origin of a file is in doubt, import as a user without rights.
@@ -111,8 +118,21 @@ def import_archive(request: ImportRequest) -> FileResult:
             archive_export.fill(connection, table["name"], table["columns"], data)
         archive_export.finish(connection, reader.head, left_out)
         _close(connection, reader.head)
+        recorded = operations.record(
+            connection,
+            names(connection),
+            Kind.IMPORT,
+            digest=reader.digest,
+            facts=_facts(reader, left_out),
+        )
     _log.info("archive.imported", count=len(reader.ends))
-    return FileResult(head=reader.head, tables=tuple(reader.ends), left_out=left_out)
+    return FileResult(
+        head=reader.head,
+        tables=tuple(reader.ends),
+        digest=reader.digest,
+        left_out=left_out,
+        recorded=recorded,
+    )
 
 
 def document(result: FileResult) -> dict[str, Any]:
@@ -128,8 +148,28 @@ def document(result: FileResult) -> dict[str, Any]:
             )
         },
         "tables": [end.document() for end in result.tables],
+        "digest": result.digest,
         "rights_left_out": list(result.left_out),
+        "recorded": [
+            {"refactor": one.refactor, "operation": one.number} for one in result.recorded
+        ],
     }  # fmt: skip
+
+
+def _facts(reader: "_Reader", left_out: tuple[str, ...]) -> dict[str, Any]:
+    head = reader.head
+    return {
+        "tool": f"refactorkit {__version__}",
+        "recipient": RECIPIENT,
+        "database_version": head["database_version"],
+        "tables": len(reader.ends),
+        "rows": sum(end.rows for end in reader.ends),
+        "exported_by": head["made_by"],
+        "exported_at": head["made_at"],
+        "exported_from": head["database"],
+        "exported_from_system": head["system_identifier"],
+        "rights_left_out": list(left_out),
+    }
 
 
 class _Reader:
@@ -140,6 +180,8 @@ class _Reader:
         _, content = next(self._frames, (b"", b""))
         self.head = frames.parse_head(content)
         self.ends: list[TableEnd] = []
+        self.digest = ""
+        self._first = content
 
     def tables(self) -> Iterator[tuple[dict[str, Any], Iterator[bytes]]]:
         """Yield each table of the head and its rows, which must be read before the next.
@@ -153,6 +195,7 @@ class _Reader:
         listed = frames.parse(content).get("tables")
         if kind != b"M" or listed != [end.document() for end in self.ends]:
             raise DamagedError("The file is not what its manifest says.")
+        self.digest = frames.fingerprint(self._first, content)
         for _ in self._frames:  # until the end is known to be one
             raise DamagedError("Something stands after the manifest.")
 

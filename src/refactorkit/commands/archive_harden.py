@@ -7,15 +7,17 @@ from typing import Any, Final
 
 import structlog
 
+from refactorkit import __version__
 from refactorkit.commands.verdict import Verdict
 from refactorkit.errors import NOTHING_CHANGED, RefusedError
 from refactorkit.mapping.model import Mapping
 from refactorkit.migrations.model import Direction
-from refactorkit.postgres import hardening, server_errors
+from refactorkit.postgres import hardening, operations, server_errors
 from refactorkit.postgres.archive_writes import archive_transaction
 from refactorkit.postgres.connection import Connection
 from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.hardening import Roles
+from refactorkit.postgres.operations import Kind, Recorded
 from refactorkit.postgres.refactors import last_turns, refuse_staged
 
 _RIGHTS: Final = frozenset({"42501", "0LP01", "2BP01", "55006"})
@@ -79,6 +81,7 @@ class HardenResult:
         roles: the three names.
         runner: who runs the migrations.
         steps: one by one.
+        recorded: where in the log of operations.
     """
 
     verdict: Verdict
@@ -86,15 +89,18 @@ class HardenResult:
     roles: Roles
     runner: str
     steps: tuple[Done, ...]
+    recorded: tuple[Recorded, ...]
 
 
 def harden(request: HardenRequest) -> HardenResult:
     """Harden the archive, or take that away, in one transaction; may be run again.
 
-    What this user has no right to is left out and told; everything else is done.
+    What this user has no right to is left out and told; everything else is done. All of that is
+    written down in the log of operations, which gets a guard and an owner like the other tables.
 
     Raises:
-        RefusedError: no refactor has run, or a role of that name is somebody else's.
+        RefusedError: no refactor has run, a role of that name is somebody else's, or this user may
+            not write into the log.
         BusyError: a migration is running, or a lock is not to be had.
         FailedError: the server failed or was lost.
     """
@@ -103,26 +109,54 @@ def harden(request: HardenRequest) -> HardenResult:
         turns = _turns(connection, request.dsn)
         roles = _roles(connection, request)
         runner = request.runner or hardening.runner(connection)
+        names = [mapping.name for mapping, _ in turns]
+        operations.refuse_unwritable(connection, names)
+        for name in names:
+            operations.ensure_table(connection, name)
         work = (_off if request.off else _on)(connection, roles, runner, turns)
         steps = tuple(_try(connection, step, do, request.skip) for step, do in work)
-    whole = all(done.outcome != "refused" for done in steps)
-    verdict = Verdict.PASS if whole else Verdict.INCOMPLETE
+        whole = all(done.outcome != "refused" for done in steps)
+        verdict = Verdict.PASS if whole else Verdict.INCOMPLETE
+        kind = Kind.HARDEN_OFF if request.off else Kind.HARDEN
+        facts = _facts(verdict, roles, runner, steps)
+        recorded = operations.record(connection, names, kind, facts=facts)
     _log.info("archive.hardened", verdict=verdict.value)
-    return HardenResult(verdict=verdict, off=request.off, roles=roles, runner=runner, steps=steps)
+    return HardenResult(
+        verdict=verdict,
+        off=request.off,
+        roles=roles,
+        runner=runner,
+        steps=steps,
+        recorded=recorded,
+    )
 
 
 def document(result: HardenResult) -> dict[str, Any]:
     """Return the result as JSON can hold it."""
     return {
-        "verdict": result.verdict.value,
+        **_said(result.verdict, result.roles, result.runner, result.steps),
         "off": result.off,
-        "owner": result.roles.owner,
-        "reader": result.roles.reader,
-        "eraser": result.roles.eraser,
-        "runner": result.runner,
+        "recorded": [
+            {"refactor": one.refactor, "operation": one.number} for one in result.recorded
+        ],
+    }
+
+
+def _facts(verdict: Verdict, roles: Roles, runner: str, steps: tuple[Done, ...]) -> dict[str, Any]:
+    return {"tool": f"refactorkit {__version__}", **_said(verdict, roles, runner, steps)}
+
+
+def _said(verdict: Verdict, roles: Roles, runner: str, steps: tuple[Done, ...]) -> dict[str, Any]:
+    """Return what was made, for whom, and what could not be, as both answer and log say it."""
+    return {
+        "verdict": verdict.value,
+        "owner": roles.owner,
+        "reader": roles.reader,
+        "eraser": roles.eraser,
+        "runner": runner,
         "steps": [
             {"step": done.step.value, "outcome": done.outcome, "reason": done.reason}
-            for done in result.steps
+            for done in steps
         ],
     }
 

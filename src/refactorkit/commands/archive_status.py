@@ -13,12 +13,20 @@ from refactorkit.mapping.guards import needed_tables
 from refactorkit.mapping.keeping import Kept, kept
 from refactorkit.mapping.verification import guards_check
 from refactorkit.migrations.model import Direction
-from refactorkit.postgres import archive_catalog, archive_log, holds, purging, server_errors
+from refactorkit.postgres import (
+    archive_catalog,
+    archive_log,
+    holds,
+    operations,
+    purging,
+    server_errors,
+)
 from refactorkit.postgres.archive_catalog import ArchiveTable, Retention
 from refactorkit.postgres.archive_log import Decisions, Span
 from refactorkit.postgres.connection import Connection, connected
 from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.holds import Hold
+from refactorkit.postgres.operations import Operation
 from refactorkit.postgres.refactors import Turn, last_turns
 from refactorkit.postgres.verification import Outcome, run_check, snapshot
 
@@ -55,6 +63,7 @@ class Refactor:
         decisions: by rule; None where this program cannot read its mapping.
         tombstones: who was erased; None where there is no such log.
         holds: those in force.
+        operations: exports, imports and hardening, by number.
         guards: what the check of the guards found; None where the mapping cannot be read.
         retention: what the database says.
         given_up: when the rollback was given up; None where it was not.
@@ -65,6 +74,7 @@ class Refactor:
     decisions: tuple[Decisions, ...]
     tombstones: Span | None
     holds: tuple[Hold, ...]
+    operations: tuple[Operation, ...]
     guards: Outcome | None
     retention: Retention
     given_up: datetime | None
@@ -160,6 +170,18 @@ def document(status: ArchiveStatus) -> dict[str, Any]:
                     }
                     for one_hold in one.holds
                 ],
+                "operations": [
+                    {
+                        "number": each.number,
+                        "kind": each.kind,
+                        "at": each.at,
+                        "by": each.run_by,
+                        "transaction_id": each.transaction_id,
+                        "digest": each.digest,
+                        "facts": each.facts,
+                    }
+                    for each in one.operations
+                ],
                 "decisions": [
                     {
                         "rule": d.rule,
@@ -236,6 +258,7 @@ def _refactor(connection: Connection, turn: Turn, tables: tuple[ArchiveTable, ..
         decisions=archive_log.decisions(connection, turn.name),
         tombstones=archive_log.span(connection, f"{turn.name}_tombstones"),
         holds=holds.holds(connection, turn.name),
+        operations=operations.operations(connection, turn.name),
         guards=run_check(connection, guards_check(turn.mapping, turn.direction), limit=20)
         if turn.mapping
         else None,

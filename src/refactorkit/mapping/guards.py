@@ -11,9 +11,9 @@ from refactorkit.migrations.model import Direction
 DOWN_ACCEPTABLE = ("dependants", "drift", "publications", "archive_readers")
 
 KEPT_TABLES = ("turns", "map", "past", "tombstones", "decisions", "triggers", "indexes")
-CARE_TABLES = ("holds", "purges", "former_writes", "tombstone_signatures")
+CARE_TABLES = ("holds", "purges", "former_writes", "tombstone_signatures", "operations")
 """Tables of the archive that Up and Down can do without: an older Up did not make them."""
-LATER_TABLES = ("former_writes", "tombstone_signatures")
+LATER_TABLES = ("former_writes", "tombstone_signatures", "operations")
 """Those of them that no Up makes: each comes with the first row that it holds."""
 STAGE_TABLES = (
     "stage", "stage_captured", "stage_natives", "stage_former", "stage_late", "free",

@@ -29,6 +29,7 @@ class Kept:
         secret: columns that whoever may read the archive must not see.
         known: columns that may be there; None: all but the secret ones are harmless.
         is_moved: the table itself moves between ``public`` and ``archive``.
+        is_log: it says what was done, and nothing of anybody: erasing has no business there.
     """
 
     table: str
@@ -39,6 +40,7 @@ class Kept:
     secret: tuple[str, ...] = ()
     known: tuple[str, ...] | None = None
     is_moved: bool = False
+    is_log: bool = False
 
 
 def kept(mapping: Mapping) -> tuple[Kept, ...]:
@@ -76,6 +78,7 @@ def kept(mapping: Mapping) -> tuple[Kept, ...]:
         Kept(table=f"{name}_decisions", holds="what gave way to what", versions=both, turn="turn"),
         Kept(table=f"{name}_holds", holds="legal holds and their ends", versions=both),
         Kept(table=f"{name}_purges", holds="what was destroyed, when, and why", versions=both),
+        log_of_operations(name, both),
         Kept(
             table=f"{name}_former_writes",
             holds=f"what version {old} wrote beside version {new}: keys and times",
@@ -164,3 +167,18 @@ def kept(mapping: Mapping) -> tuple[Kept, ...]:
             ),
         ]
     return tuple(tables)
+
+
+def log_of_operations(name: str, versions: tuple[int, ...] = ()) -> Kept:
+    """Return the log of operations of a refactor, whose mapping need not be known.
+
+    Args:
+        name: the refactor's prefix in the archive.
+        versions: the two between which it stands.
+    """
+    return Kept(
+        table=f"{name}_operations",
+        holds="exports, imports and hardening of the archive",
+        versions=versions,
+        is_log=True,
+    )

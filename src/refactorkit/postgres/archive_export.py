@@ -1,6 +1,5 @@
 """Schema ``archive`` as definitions and rows, out of one snapshot and into one transaction."""
 
-import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -54,14 +53,15 @@ _PRIVILEGES: Final = frozenset(
 )  # fmt: skip
 
 
-@contextlib.contextmanager
-def exported_snapshot(connection: Connection) -> Iterator[str]:
-    """Read one state of the database, which pg_dump can join by the id that is yielded."""
-    with connection.transaction():
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        for setting in _PINNED:
-            connection.execute(setting)
-        yield str(fetch_value(connection, "SELECT pg_catalog.pg_export_snapshot()"))
+def exported_snapshot(connection: Connection) -> str:
+    """Return the id by which pg_dump can join what the open transaction sees; pin its settings.
+
+    Args:
+        connection: in ``archive_transaction``, with one snapshot.
+    """
+    for setting in _PINNED:
+        connection.execute(setting)
+    return str(fetch_value(connection, "SELECT pg_catalog.pg_export_snapshot()"))
 
 
 def describe(
@@ -70,7 +70,7 @@ def describe(
     """Return how the archive is made again: definitions, tables and columns, sequences, grants.
 
     Args:
-        connection: inside ``exported_snapshot``.
+        connection: in the transaction of ``exported_snapshot``.
         programs: where pg_dump is.
         snapshot: its id.
         moved: the tables whose grants belong to what comes home with them, and their sequences.
@@ -134,7 +134,7 @@ def describe(
 
 
 def rows(connection: Connection, table: str, columns: list[str]) -> Iterator[bytes]:
-    """Yield a table's rows in COPY's text format; inside ``exported_snapshot``."""
+    """Yield a table's rows in COPY's text format; in that transaction."""
     query = sql.SQL("COPY {} ({}) TO STDOUT").format(
         sql.Identifier("archive", table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )

@@ -39,7 +39,9 @@ _GRANTEES: Final = """
 
 
 @contextlib.contextmanager
-def archive_transaction(dsn: Dsn, *, doing: str, keep: bool = True) -> Iterator[Connection]:
+def archive_transaction(
+    dsn: Dsn, *, doing: str, keep: bool = True, one_snapshot: bool = False
+) -> Iterator[Connection]:
     """Have a connection in a transaction that is committed at the end of the block, or undone.
 
     Holds the lock that migrations take. Names mean ``pg_catalog``; the archive's guards let it by.
@@ -48,6 +50,7 @@ def archive_transaction(dsn: Dsn, *, doing: str, keep: bool = True) -> Iterator[
         dsn: the database.
         doing: what is being done, the beginning of a sentence.
         keep: False undoes it at the end, so that nothing is changed.
+        one_snapshot: see one state of the database from the first statement to the last.
 
     Raises:
         BusyError: a migration is running, or a lock is not to be had.
@@ -61,7 +64,11 @@ def archive_transaction(dsn: Dsn, *, doing: str, keep: bool = True) -> Iterator[
             refuse_read_only(connection, dsn)
             LockTimeout(connection, LockLimits()).apply()
             set_for_session(connection, _PINNED)
-            connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+            connection.execute(
+                "BEGIN ISOLATION LEVEL REPEATABLE READ"
+                if one_snapshot
+                else "BEGIN ISOLATION LEVEL READ COMMITTED"
+            )
             let_by(connection)
             yield connection
             if not keep:

@@ -13,7 +13,7 @@ from psycopg import sql
 from refactorkit.errors import NOTHING_CHANGED, RefusedError
 from refactorkit.mapping.care import guard_function
 from refactorkit.mapping.guards import kept_tables, moved_tables
-from refactorkit.mapping.keeping import kept
+from refactorkit.mapping.keeping import Kept, kept
 from refactorkit.mapping.model import Mapping
 from refactorkit.migrations.model import Direction
 from refactorkit.postgres.archive_log import exists
@@ -173,26 +173,34 @@ def grant(connection: Connection, roles: Roles, mappings: Iterable[Mapping]) -> 
 
     Column grants leave out what a later Up or Down adds to a table, until this is run again.
     """
-    reader, eraser = sql.Identifier(roles.reader), sql.Identifier(roles.eraser)
-    connection.execute(sql.SQL("GRANT USAGE ON SCHEMA archive TO {}, {}").format(reader, eraser))
+    connection.execute(
+        sql.SQL("GRANT USAGE ON SCHEMA archive TO {}, {}").format(
+            sql.Identifier(roles.reader), sql.Identifier(roles.eraser)
+        )
+    )
     for mapping in mappings:
         for one in kept(mapping):
-            if one.is_moved or not exists(connection, one.table):
-                continue
-            table = sql.Identifier("archive", one.table)
-            columns = [
-                name
-                for name in _columns(connection, one.table)
-                if name not in one.secret and (one.known is None or name in one.known)
-            ]
-            connection.execute(
-                sql.SQL("GRANT SELECT ({}) ON {} TO {}").format(
-                    sql.SQL(", ").join(map(sql.Identifier, columns)), table, reader
-                )
-            )
-            connection.execute(
-                sql.SQL("GRANT SELECT, UPDATE, DELETE ON {} TO {}").format(table, eraser)
-            )
+            if not one.is_moved and exists(connection, one.table):
+                let_in(connection, roles, one)
+
+
+def let_in(connection: Connection, roles: Roles, one: Kept) -> None:
+    """Let reader and eraser into one table of the archive; nobody changes a log there."""
+    table = sql.Identifier("archive", one.table)
+    columns = [
+        name
+        for name in _columns(connection, one.table)
+        if name not in one.secret and (one.known is None or name in one.known)
+    ]
+    connection.execute(
+        sql.SQL("GRANT SELECT ({}) ON {} TO {}").format(
+            sql.SQL(", ").join(map(sql.Identifier, columns)), table, sql.Identifier(roles.reader)
+        )
+    )
+    rights = "SELECT" if one.is_log else "SELECT, UPDATE, DELETE"
+    connection.execute(
+        sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(rights), table, sql.Identifier(roles.eraser))
+    )
 
 
 def revoke(connection: Connection, roles: Roles, mappings: Iterable[Mapping]) -> None:
@@ -218,18 +226,36 @@ def close_to_public(connection: Connection, mappings: Iterable[Mapping]) -> None
 def make_guards(connection: Connection, mapping: Mapping, after: Direction) -> None:
     """Put a guard on each table that this mapping keeps, and switch it on for good."""
     connection.execute(guard_function(mapping).encode())
-    guard = sql.Identifier(f"{mapping.name}_guard")
     function = sql.Identifier("archive", f"{mapping.name}_guard")
     connection.execute(sql.SQL("REVOKE ALL ON FUNCTION {}() FROM PUBLIC").format(function))
     for table in _guarded(connection, mapping, after):
-        name = sql.Identifier("archive", table)
-        connection.execute(sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(guard, name))
-        connection.execute(
-            sql.SQL(
-                "CREATE TRIGGER {} BEFORE UPDATE OR DELETE OR TRUNCATE ON {} EXECUTE FUNCTION {}()"
-            ).format(guard, name, function)
+        put_guard(connection, mapping.name, table)
+
+
+def has_guards(connection: Connection, name: str) -> bool:
+    """Tell whether a refactor's part of the archive has guards, by the one on its pairs."""
+    return bool(
+        fetch_value(
+            connection,
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger AS t"
+            " JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid"
+            " WHERE c.relnamespace = pg_catalog.to_regnamespace('archive')"
+            " AND c.relname = %s AND t.tgname = %s)",
+            (f"{name}_map", f"{name}_guard"),
         )
-        connection.execute(sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(name, guard))
+    )
+
+
+def put_guard(connection: Connection, name: str, table: str) -> None:
+    """Put a refactor's guard, whose function is there, on one table of the archive, for good."""
+    guard, on = sql.Identifier(f"{name}_guard"), sql.Identifier("archive", table)
+    connection.execute(sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(guard, on))
+    connection.execute(
+        sql.SQL(
+            "CREATE TRIGGER {} BEFORE UPDATE OR DELETE OR TRUNCATE ON {} EXECUTE FUNCTION {}()"
+        ).format(guard, on, sql.Identifier("archive", f"{name}_guard"))
+    )
+    connection.execute(sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(on, guard))
 
 
 def drop_guards(connection: Connection, mapping: Mapping, after: Direction) -> None:

@@ -112,11 +112,16 @@ def _rights(connection: Connection, mapping: Mapping) -> dict[Entry, frozenset[s
         fetch_value(connection, "SELECT quote_ident(%s)", (name,))
         for name in (roles.reader, roles.eraser)
     )
-    given = frozenset(f"{right} to {eraser}" for right in ("SELECT", "UPDATE", "DELETE"))
+    read = frozenset({f"SELECT to {eraser}"})
+    given = frozenset({*read, f"UPDATE to {eraser}", f"DELETE to {eraser}"})
+    tables = {one.table: read if one.is_log else given for one in kept(mapping) if not one.is_moved}
     names = connection.execute(
-        "SELECT c.oid::regclass::text FROM pg_class AS c"
+        "SELECT c.oid::regclass::text, c.relname::text FROM pg_class AS c"
         " WHERE c.relnamespace = to_regnamespace('archive') AND c.relname = ANY (%s)",
-        ([one.table for one in kept(mapping) if not one.is_moved],),
+        (list(tables),),
     ).fetchall()
     schema = frozenset({f"USAGE to {reader}", f"USAGE to {eraser}"})
-    return {("right", "schema archive"): schema, **{("right", name): given for (name,) in names}}
+    return {
+        ("right", "schema archive"): schema,
+        **{("right", label): tables[name] for label, name in names},
+    }

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import structlog
 
+from refactorkit.commands.audit import logs
 from refactorkit.commands.audit.files import EvidenceFile, public_keys
 from refactorkit.commands.audit.kept import evidence_of
 from refactorkit.commands.verdict import Verdict
@@ -21,8 +22,8 @@ from refactorkit.evidence.schema_comparison import (
     changed_definitions,
     moved_sequences,
 )
-from refactorkit.evidence.tombstone import SignatureState, TombstoneSignature
-from refactorkit.postgres import server_errors
+from refactorkit.evidence.tombstone import TombstoneSignature
+from refactorkit.postgres import operations, server_errors
 from refactorkit.postgres.anchoring import scope_of
 from refactorkit.postgres.attesting import (
     Attestor,
@@ -40,8 +41,6 @@ from refactorkit.postgres.evidence_tables import EvidenceTables
 from refactorkit.postgres.own_guards import own_guards
 from refactorkit.postgres.refactors import last_turns, refuse_staged
 from refactorkit.postgres.tombstone_signatures import signatures
-
-_LISTED: Final = 20
 
 _log = structlog.get_logger()
 
@@ -172,12 +171,17 @@ def _verify(
     notes = []
     if not keys:
         notes.append("No public key was given (--key): the signature was not verified.")
-    changes = [*_copy(connection, evidence), *_forged(name, stones)]
+    changes = [
+        *_copy(connection, evidence),
+        *logs.forged(name, stones),
+        *logs.gaps(connection, name),
+    ]
     last = highest_turn(connection, name)
     is_current = last is None or last <= manifest.run.turn
     former = FormerWrites.read(connection, manifest.places)
     growing = {"archive.migration_checksums", f"archive.{name}_tombstones", f"archive.{name}_holds"}
     growing |= {f"archive.{name}_former_writes", f"archive.{name}_tombstone_signatures"}
+    growing |= {f"archive.{operations.table_of(name)}"}
     if former.any:  # what it deletes is on record
         growing |= {f"archive.{name}_decisions", f"archive.{name}_past"}
     if not is_current:
@@ -212,7 +216,7 @@ def _verify(
             f"{erased} rows went with erased persons, as the tombstones say; those that were made"
             " after this evidence are not signed by it: compare them with the requests."
         )
-    notes += _unsigned(stones)
+    notes += logs.unsigned(stones)
     if is_current:
         report("definitions")
         found, untold = _definitions(connection, manifest, growing)
@@ -234,36 +238,6 @@ def _verify(
         is_complete=is_current,
         allow_edits=request.allow_edits,
     )
-
-
-def _forged(name: str, stones: Sequence[TombstoneSignature]) -> tuple[Change, ...]:
-    """Return the tombstones that are not what was signed, or not by whom it should be."""
-    return tuple(
-        Change(
-            kind="tombstone", name=f"archive.{name}_tombstones {each.tombstone}", what=each.finding
-        )
-        for each in stones
-        if each.state is SignatureState.FORGED
-    )
-
-
-def _unsigned(stones: Sequence[TombstoneSignature]) -> list[str]:
-    """Say which tombstones nobody has signed, and whose signatures nobody could verify."""
-    said = {
-        SignatureState.UNSIGNED: "were never signed, or their signatures were taken away: compare"
-        " them with the requests",
-        SignatureState.UNVERIFIED: "are signed, and without a key nobody can say by whom",
-    }
-    found = []
-    for state, what in said.items():
-        numbers = [str(each.tombstone) for each in stones if each.state is state]
-        if numbers:
-            more = ", ..." if len(numbers) > _LISTED else ""
-            found.append(
-                f"{len(numbers)} of {len(stones)} tombstones {what}"
-                f" ({', '.join(numbers[:_LISTED])}{more})."
-            )
-    return found
 
 
 def _leaves(name: str, trees: Sequence[TreeOutcome]) -> tuple[Change, ...]:

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+from refactorkit.commands.audit.report import operations
 from refactorkit.commands.verify import Verification
 from refactorkit.evidence.tombstone import SignatureState, TombstoneSignature
+from refactorkit.postgres.operations import Operation
 from refactorkit.postgres.report_logs import HoldEvent, KeptEvidence, PurgeEvent, TurnEvent
 from refactorkit.postgres.tombstones import Tombstone
 from refactorkit.report import model
@@ -16,6 +18,7 @@ def timeline(
     erased: Sequence[Tombstone],
     holds: Sequence[HoldEvent],
     purged: Sequence[PurgeEvent],
+    operated: Sequence[Operation],
 ) -> list[model.Event]:
     """Return everything that the archive has a time of, in the order of these times."""
     events = [
@@ -58,6 +61,7 @@ def timeline(
         )
         for each in purged
     ]
+    events += operations.events(operated)
     return sorted(events, key=lambda event: event.at)
 
 

@@ -17,6 +17,7 @@ from refactorkit.postgres import evidence_facts, report_logs
 from refactorkit.postgres.connection import Connection
 from refactorkit.postgres.evidence_facts import TurnFacts
 from refactorkit.postgres.identity import Identity, identify
+from refactorkit.postgres.operations import Operation
 from refactorkit.postgres.refactors import Turn, last_turns, refuse_staged
 from refactorkit.postgres.report_logs import HoldEvent, KeptEvidence, PurgeEvent, TurnEvent
 from refactorkit.postgres.tombstones import Tombstone, read_tombstones
@@ -40,6 +41,7 @@ class Found:
         kept: the archive's copies of signed evidence.
         purged: what was destroyed.
         holds: every hold and every end of one.
+        operated: exports, imports and hardening.
     """
 
     turn: Turn
@@ -55,6 +57,7 @@ class Found:
     kept: tuple[KeptEvidence, ...]
     purged: tuple[PurgeEvent, ...]
     holds: tuple[HoldEvent, ...]
+    operated: tuple[Operation, ...]
 
     @property
     def erased_since(self) -> int:
@@ -121,4 +124,5 @@ def find(
         kept=report_logs.evidence_kept(connection, turn.name),
         purged=report_logs.purges(connection, turn.name),
         holds=report_logs.hold_events(connection, turn.name),
+        operated=status.operations,
     )

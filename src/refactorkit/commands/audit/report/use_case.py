@@ -15,6 +15,7 @@ from refactorkit.commands.audit.report import (
     events,
     files,
     given,
+    operations,
     people,
     said,
     signed,
@@ -151,6 +152,7 @@ def gathered(
                 erased=found.stones,
                 holds=found.holds,
                 purged=found.purged,
+                operated=found.operated,
             ),
             rules=counts.rules(rows.mapping, found.verification.unmapped),
             columns=columns,
@@ -167,6 +169,7 @@ def gathered(
             holds=people.holds(connection, rows, found.status),
             tombstones=events.tombstones(found.stones, stone_signatures),
             purges=events.purges(found.purged),
+            operations=operations.operations(found.operated),
             limitations=[*said.LIMITATIONS, *(evidence.limitations if evidence else ())],
         )
 
