@@ -141,6 +141,7 @@ DECLARE
     ) END;
     refusals text[] := '{}';
     staged boolean;
+    repeated boolean := false;
     found bigint;
     reach numeric;
     listed text;
@@ -148,6 +149,7 @@ DECLARE
 BEGIN
 -- What `cutover --online` staged before may be there already: that, to the letter, and nothing else.
     PERFORM set_config('refactorkit.staged', '', true);
+    PERFORM set_config('refactorkit.later', '', true);
     staged := EXISTS (
         SELECT FROM pg_class AS c JOIN pg_namespace AS a ON a.oid = c.relnamespace
         WHERE a.nspname = 'archive' AND c.relname = 'patients_stage' AND c.relkind = 'r' AND c.relowner = me);
@@ -204,8 +206,14 @@ BEGIN
         );
         IF to_regclass('archive.patients_turns') IS NULL THEN
             refusals := refusals || 'archive.patients_turns is gone'::text;
-        ELSIF EXISTS (SELECT FROM archive.patients_turns) THEN
-            refusals := refusals || 'something is staged, and archive.patients_turns says that Up ran before'::text;
+        ELSIF EXISTS (
+            SELECT FROM archive.patients_stage AS g
+            WHERE g.turn <> 1 + (SELECT coalesce(max(u.turn), 0) FROM archive.patients_turns AS u)) THEN
+            refusals := refusals || 'something is staged, and archive.patients_turns says that another turn has come since'::text;
+        ELSIF current_setting('refactorkit.staged') <> '' AND EXISTS (SELECT FROM archive.patients_turns) THEN
+            PERFORM set_config('refactorkit.later', 'on', true);
+            -- What is given back is few rows of each table, and these were in memory a moment ago.
+            PERFORM set_config('random_page_cost', '1', true);
         END IF;
     END IF;
 
@@ -579,7 +587,7 @@ BEGIN
             UNION ALL
             SELECT format('%s is there, and is not a table of this refactor', c.oid::regclass)
             FROM pg_class AS c
-            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges'), to_regclass('archive.patients_former_writes'), to_regclass('archive.patients_tombstone_signatures'), to_regclass('archive.patients_operations'), to_regclass('archive.patients_stage'), to_regclass('archive.patients_stage_captured'), to_regclass('archive.patients_stage_natives'), to_regclass('archive.patients_free')]::oid[])
+            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges'), to_regclass('archive.patients_former_writes'), to_regclass('archive.patients_tombstone_signatures'), to_regclass('archive.patients_operations'), to_regclass('archive.patients_stage'), to_regclass('archive.patients_stage_captured'), to_regclass('archive.patients_stage_natives'), to_regclass('archive.patients_stage_former'), to_regclass('archive.patients_stage_late'), to_regclass('archive.patients_free')]::oid[])
                 AND (c.relkind <> 'r' OR c.relrowsecurity OR c.relhasrules OR EXISTS (
                     SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent)))
             UNION ALL
@@ -593,7 +601,7 @@ BEGIN
                             AND p.pronamespace = to_regnamespace('archive')
                             AND NOT p.prosecdef AND p.proconfig = ARRAY['search_path=pg_catalog, pg_temp']
                             AND encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') = 'f5b0f3daaad0867d84fa5739e02496fc06244cd215b37b0477c9ce18cdef1212'))
-                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges'), to_regclass('archive.patients_former_writes'), to_regclass('archive.patients_tombstone_signatures'), to_regclass('archive.patients_operations'), to_regclass('archive.patients_stage'), to_regclass('archive.patients_stage_captured'), to_regclass('archive.patients_stage_natives'), to_regclass('archive.patients_free')]::oid[])
+                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges'), to_regclass('archive.patients_former_writes'), to_regclass('archive.patients_tombstone_signatures'), to_regclass('archive.patients_operations'), to_regclass('archive.patients_stage'), to_regclass('archive.patients_stage_captured'), to_regclass('archive.patients_stage_natives'), to_regclass('archive.patients_stage_former'), to_regclass('archive.patients_stage_late'), to_regclass('archive.patients_free')]::oid[])
         );
     END IF;
 
@@ -648,7 +656,10 @@ BEGIN
         IF reach >= 2147483647 - 1000 THEN
             refusals := refusals || format('ids would reach %s, and integer ends at 2147483647 (1000 are kept free)', reach);
         END IF;
-        IF staged OR to_regclass('archive.patients_turns') IS NULL THEN
+        IF to_regclass('archive.patients_turns') IS NOT NULL THEN
+            repeated := EXISTS (SELECT FROM archive.patients_turns);
+        END IF;
+        IF (staged AND NOT repeated) OR to_regclass('archive.patients_turns') IS NULL THEN
             refusals := refusals || ARRAY(
                 SELECT format('%s is there already', t)
                 FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_tombstones', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.patients_holds', 'archive.patients_purges', 'archive.patients_former_writes', 'archive.patients_tombstone_signatures', 'archive.patients_operations', 'archive.notification_queue']) AS t
@@ -685,16 +696,25 @@ BEGIN
                     found, listed, CASE WHEN found > 10 THEN ', ...' ELSE '' END);
             END IF;
             -- A subject returns under its own id, which a sequence that was set back may have given away.
+            IF current_setting('refactorkit.staged') = '' THEN
+                SELECT count(*), string_agg(x.id::text, ', ' ORDER BY x.id) FILTER (WHERE x.n <= 10) INTO found, listed
+                FROM (
+                    SELECT t.id AS id, row_number() OVER (ORDER BY t.id) AS n
+                    FROM archive.patients_map AS p
+                    JOIN public.users AS t ON t.id = p.target_id
+                    WHERE p.kind = 'subject'
+                ) AS x;
+                IF found > 0 THEN
+                    refusals := refusals || format('%s rows of public.users have the id of a subject that is to return: id %s%s',
+                        found, listed, CASE WHEN found > 10 THEN ', ...' ELSE '' END);
+                END IF;
+            END IF;
             SELECT count(*), string_agg(x.id::text, ', ' ORDER BY x.id) FILTER (WHERE x.n <= 10) INTO found, listed
             FROM (
                 SELECT t.id AS id, row_number() OVER (ORDER BY t.id) AS n
-                FROM (
-                    SELECT target_id FROM archive.patients_map WHERE kind = 'subject'
-                    UNION ALL
-                    SELECT refactorkit_target_id FROM archive.patients_withheld_patients
-                    WHERE refactorkit_kind = 'subject' AND refactorkit_reason = 'soft'
-                ) AS p
-                JOIN public.users AS t ON t.id = p.target_id
+                FROM archive.patients_withheld_patients AS p
+                JOIN public.users AS t ON t.id = p.refactorkit_target_id
+                WHERE p.refactorkit_kind = 'subject' AND p.refactorkit_reason = 'soft'
             ) AS x;
             IF found > 0 THEN
                 refusals := refusals || format('%s rows of public.users have the id of a subject that is to return: id %s%s',
@@ -1394,6 +1414,8 @@ DECLARE
     looked_at integer[];
     known integer[];
     gone integer[];
+    unpaired integer[];
+    kept integer[];
     truncated boolean;
     unforeseen boolean;
     g record;
@@ -1443,8 +1465,11 @@ DECLARE
                 SET walked_to = coalesce(walk[cardinality(walk)], walked_to), walked = cardinality(walk) = 0;
             END IF;
             -- A subject that was written past the shield is made again; its pair says from which row.
-            looked_at := ARRAY(SELECT p.source_id FROM archive.patients_map AS p WHERE p.target_id = ANY (targets));
-            unforeseen := truncated OR cardinality(looked_at) > 0;
+            looked_at := ARRAY(
+                SELECT p.source_id FROM archive.patients_map AS p WHERE p.target_id = ANY (targets)
+                UNION SELECT f.source_id FROM archive.patients_stage_former AS f WHERE f.target_id = ANY (targets));
+            unforeseen := truncated
+                OR EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = ANY (targets) AND p.kind = 'subject');
             sources := sources || looked_at;
 
             -- What the guards of Up refuse, for the rows that came or changed since they looked.
@@ -1498,8 +1523,45 @@ DECLARE
             new_source_xor := 0;
             new_natives_xor := 0;
             IF cardinality(looked_at) > 0 THEN
-                SELECT coalesce(bit_xor(p.row_hash), 0) INTO new_source_xor
+                SELECT coalesce(bit_xor(p.row_hash), 0), -count(*) INTO new_source_xor, new_pairs
                 FROM archive.patients_map AS p WHERE p.source_id = ANY (looked_at);
+                unpaired := '{}';
+                kept := '{}';
+                IF g.turn > 1 THEN
+                    -- Pairs of former turns that hold no more stand aside, and come back if they hold again.
+                    WITH left_over AS (
+                        DELETE FROM archive.patients_map AS p
+                        WHERE p.source_id = ANY (looked_at) AND p.turn < g.turn
+                            AND NOT (EXISTS (SELECT FROM public.patients AS s WHERE s.id = p.source_id)
+                                    AND (p.kind = 'subject'
+                                        OR EXISTS (SELECT FROM public.users AS t WHERE t.id = p.target_id)))
+                        RETURNING p.source_id, p.target_id, p.kind, p.turn, p.row_hash
+                    ), noted AS (
+                        INSERT INTO archive.patients_stage_former (source_id, target_id, kind, turn, row_hash, aside)
+                        SELECT source_id, target_id, kind, turn, row_hash, true FROM left_over
+                        ON CONFLICT (source_id) DO UPDATE SET aside = true
+                    )
+                    SELECT coalesce(array_agg(o.target_id) FILTER (WHERE o.kind = 'subject'), '{}') INTO unpaired FROM left_over AS o;
+                    known := ARRAY(
+                        SELECT p.source_id FROM archive.patients_stage_former AS p
+                        WHERE p.source_id = ANY (looked_at) AND p.aside
+                            AND EXISTS (SELECT FROM public.patients AS s WHERE s.id = p.source_id)
+                                    AND (p.kind = 'subject'
+                                        OR EXISTS (SELECT FROM public.users AS t WHERE t.id = p.target_id)));
+                    IF cardinality(known) > 0 THEN
+                        WITH replaced AS (
+                            DELETE FROM archive.patients_map AS p WHERE p.source_id = ANY (known) RETURNING p.target_id
+                        )
+                        SELECT unpaired || coalesce(array_agg(r.target_id), '{}') INTO unpaired FROM replaced AS r;
+                        INSERT INTO archive.patients_map (source_id, target_id, kind, turn, row_hash)
+                        SELECT source_id, target_id, kind, turn, row_hash FROM archive.patients_stage_former WHERE source_id = ANY (known);
+                        UPDATE archive.patients_stage_former SET aside = false WHERE source_id = ANY (known);
+                    END IF;
+                    kept := ARRAY(
+                        SELECT p.source_id FROM archive.patients_map AS p
+                        JOIN archive.patients_kept_users AS k ON k.id = p.target_id AND k.refactorkit_turn = g.turn - 1
+                        WHERE p.source_id = ANY (looked_at) AND p.kind = 'subject');
+                END IF;
                 -- Rows of patients that are no more: neither are their subjects.
                 WITH left_over AS (
                     DELETE FROM archive.patients_map AS p
@@ -1507,14 +1569,13 @@ DECLARE
                         AND NOT EXISTS (SELECT FROM public.patients AS s WHERE s.id = p.source_id)
                     RETURNING p.target_id
                 )
-                SELECT coalesce(array_agg(o.target_id), '{}') INTO gone FROM left_over AS o;
+                SELECT unpaired || coalesce(array_agg(o.target_id), '{}') INTO gone FROM left_over AS o;
                 IF cardinality(gone) > 0 THEN
                     UPDATE public.users AS t SET created_by = NULL
                     WHERE t.created_by IS NOT NULL AND t.created_by = ANY (gone);
                     DELETE FROM public.users AS t WHERE t.id = ANY (gone);
                     GET DIAGNOSTICS n = ROW_COUNT;
                     new_subjects := new_subjects - n;
-                    new_pairs := new_pairs - cardinality(gone);
                 END IF;
 
                 -- Rows that have a subject already: what has changed since.
@@ -1565,7 +1626,8 @@ DECLARE
                         triglycerides = s.triglycerides
                     FROM public.patients AS s
                     JOIN archive.patients_map AS m ON m.source_id = s.id
-                    WHERE s.id = ANY (known) AND t.id = m.target_id
+                    WHERE s.id = ANY (known) AND t.id = m.target_id AND m.kind = 'subject'
+                        AND s.id <> ALL (kept)
                         AND (t.id IS DISTINCT FROM m.target_id
                     OR t.email COLLATE "C" IS DISTINCT FROM 'patient-' || m.source_id || '@unclaimed.invalid'
                     OR t.password_hash COLLATE "C" IS DISTINCT FROM '!'::text
@@ -1608,11 +1670,17 @@ DECLARE
                     OR t.ldl IS DISTINCT FROM s.ldl
                     OR t.hdl IS DISTINCT FROM s.hdl
                     OR t.triglycerides IS DISTINCT FROM s.triglycerides);
-                    UPDATE archive.patients_map AS m
-                    SET row_hash = hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)
-                    FROM public.patients AS s
-                    WHERE s.id = ANY (known) AND m.source_id = s.id
-                        AND m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0);
+                    WITH changed AS (
+                        SELECT m.source_id, m.target_id, m.kind, m.turn, m.row_hash, hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0) AS new_hash
+                        FROM archive.patients_map AS m
+                        JOIN public.patients AS s ON s.id = m.source_id
+                        WHERE m.source_id = ANY (known) AND m.row_hash IS DISTINCT FROM hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)
+                    ), noted AS (
+                        INSERT INTO archive.patients_stage_former (source_id, target_id, kind, turn, row_hash)
+                        SELECT source_id, target_id, kind, turn, row_hash FROM changed WHERE turn < g.turn
+                        ON CONFLICT (source_id) DO NOTHING
+                    )
+                    UPDATE archive.patients_map AS m SET row_hash = c.new_hash FROM changed AS c WHERE m.source_id = c.source_id;
                 END IF;
 
                 -- Rows that have none: the same id where no row of users can ever have had it.
@@ -1623,7 +1691,7 @@ DECLARE
                         AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = new.id)
                         THEN new.id ELSE nextval('public.users_id_seq') END,
                     'subject',
-                    1,
+                    g.turn,
                     new.row_hash
                 FROM (
                     SELECT s.id AS id, hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0) AS row_hash
@@ -1632,8 +1700,6 @@ DECLARE
                         AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.source_id = s.id)
                     ORDER BY s.id
                 ) AS new;
-                GET DIAGNOSTICS n = ROW_COUNT;
-                new_pairs := new_pairs + n;
                 INSERT INTO public.users (
                     id, email, password_hash, role, created_at, updated_at, is_active, first_name, last_name, menopause_status, years_menopause, hypertension, heart_disease, family_history_diabetes, smoking_status, consent_personal_data, consent_analytics, consent_updated_at, bmi, bp_systolic, bp_diastolic, activity, phys_activity, chol, ldl, hdl, triglycerides
                 )
@@ -1667,11 +1733,166 @@ DECLARE
                     s.triglycerides
                 FROM public.patients AS s
                 JOIN archive.patients_map AS m ON m.source_id = s.id
-                WHERE s.id = ANY (looked_at)
-                    AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = m.target_id);
+                WHERE s.id = ANY (looked_at) AND m.kind = 'subject'
+                    AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = m.target_id) AND s.id <> ALL (kept);
                 GET DIAGNOSTICS n = ROW_COUNT;
                 new_subjects := new_subjects + n;
-                SELECT new_source_xor # coalesce(bit_xor(p.row_hash), 0) INTO new_source_xor
+                IF cardinality(kept) > 0 THEN
+                    UPDATE public.users AS t
+                    SET
+                        email = x.email,
+                        password_hash = x.password_hash,
+                        role = x.role,
+                        created_at = x.created_at,
+                        updated_at = x.updated_at,
+                        is_active = x.is_active,
+                        last_login_at = x.last_login_at,
+                        created_by = x.created_by,
+                        first_name = x.first_name,
+                        last_name = x.last_name,
+                        date_of_birth = x.date_of_birth,
+                        phone = x.phone,
+                        address = x.address,
+                        menopause_status = x.menopause_status,
+                        menopause_type = x.menopause_type,
+                        years_menopause = x.years_menopause,
+                        hypertension = x.hypertension,
+                        heart_disease = x.heart_disease,
+                        family_history_diabetes = x.family_history_diabetes,
+                        smoking_status = x.smoking_status,
+                        consent_personal_data = x.consent_personal_data,
+                        consent_research_participation = x.consent_research_participation,
+                        consent_email_updates = x.consent_email_updates,
+                        consent_analytics = x.consent_analytics,
+                        consent_updated_at = x.consent_updated_at,
+                        assessment_frequency_months = x.assessment_frequency_months,
+                        reminder_email = x.reminder_email,
+                        last_assessment_reminder_sent = x.last_assessment_reminder_sent,
+                        onboarding_completed = x.onboarding_completed,
+                        account_status = x.account_status,
+                        deleted_at = x.deleted_at,
+                        is_admin = x.is_admin,
+                        bmi = x.bmi,
+                        bp_systolic = x.bp_systolic,
+                        bp_diastolic = x.bp_diastolic,
+                        activity = x.activity,
+                        phys_activity = x.phys_activity,
+                        chol = x.chol,
+                        ldl = x.ldl,
+                        hdl = x.hdl,
+                        triglycerides = x.triglycerides
+                    FROM (
+                        SELECT
+                            m.target_id AS id,
+                            'patient-' || m.source_id || '@unclaimed.invalid' AS email,
+                            '!'::text AS password_hash,
+                            'member'::text AS role,
+                            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.created_at), ROW(w.created_at)) THEN k.created_at ELSE s.created_at END AS created_at,
+                            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.updated_at), ROW(w.updated_at)) THEN k.updated_at ELSE s.updated_at END AS updated_at,
+                            false::boolean AS is_active,
+                            (NULL)::timestamp with time zone AS last_login_at,
+                            (NULL)::integer AS created_by,
+                            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.name), ROW(w.name)) THEN k.first_name ELSE archive.patients_forward_first_name(s.name) END AS first_name,
+                            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.name), ROW(w.name)) THEN k.last_name ELSE archive.patients_forward_last_name(s.name) END AS last_name,
+                            k.date_of_birth AS date_of_birth,
+                            k.phone AS phone,
+                            k.address AS address,
+                            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.menopause_status), ROW(w.menopause_status)) THEN k.menopause_status ELSE archive.patients_forward_menopause_status(s.menopause_status) END AS menopause_status,
+                            k.menopause_type AS menopause_type,
+                            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.years_menopause), ROW(w.years_menopause)) THEN k.years_menopause ELSE archive.patients_forward_years_menopause(s.years_menopause) END AS years_menopause,
+                            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.hypertension), ROW(w.hypertension)) THEN k.hypertension ELSE archive.patients_forward_hypertension(s.hypertension) END AS hypertension,
+                            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.heart_disease), ROW(w.heart_disease)) THEN k.heart_disease ELSE archive.patients_forward_heart_disease(s.heart_disease) END AS heart_disease,
+                            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.family_history), ROW(w.family_history)) THEN k.family_history_diabetes ELSE coalesce(s.family_history, false) END AS family_history_diabetes,
+                            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.smoking), ROW(w.smoking)) THEN k.smoking_status ELSE archive.patients_forward_smoking_status(s.smoking) END AS smoking_status,
+                            k.consent_personal_data AS consent_personal_data,
+                            k.consent_research_participation AS consent_research_participation,
+                            k.consent_email_updates AS consent_email_updates,
+                            k.consent_analytics AS consent_analytics,
+                            k.consent_updated_at AS consent_updated_at,
+                            k.assessment_frequency_months AS assessment_frequency_months,
+                            k.reminder_email AS reminder_email,
+                            k.last_assessment_reminder_sent AS last_assessment_reminder_sent,
+                            k.onboarding_completed AS onboarding_completed,
+                            k.account_status AS account_status,
+                            k.deleted_at AS deleted_at,
+                            k.is_admin AS is_admin,
+                            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.bmi), ROW(w.bmi)) THEN k.bmi ELSE s.bmi END AS bmi,
+                            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.bp_systolic), ROW(w.bp_systolic)) THEN k.bp_systolic ELSE s.bp_systolic END AS bp_systolic,
+                            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.bp_diastolic), ROW(w.bp_diastolic)) THEN k.bp_diastolic ELSE s.bp_diastolic END AS bp_diastolic,
+                            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.activity), ROW(w.activity)) THEN k.activity ELSE s.activity END AS activity,
+                            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.phys_activity), ROW(w.phys_activity)) THEN k.phys_activity ELSE s.phys_activity END AS phys_activity,
+                            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.chol), ROW(w.chol)) THEN k.chol ELSE s.chol END AS chol,
+                            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.ldl), ROW(w.ldl)) THEN k.ldl ELSE s.ldl END AS ldl,
+                            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.hdl), ROW(w.hdl)) THEN k.hdl ELSE s.hdl END AS hdl,
+                            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.triglycerides), ROW(w.triglycerides)) THEN k.triglycerides ELSE s.triglycerides END AS triglycerides
+                        FROM public.patients AS s
+                        JOIN archive.patients_map AS m ON m.source_id = s.id
+                        JOIN archive.patients_kept_users AS k ON k.id = m.target_id AND k.refactorkit_turn = g.turn - 1
+                        LEFT JOIN archive.patients_written_patients AS w ON w.source_id = m.source_id AND w.turn = g.turn - 1
+                        WHERE s.id = ANY (kept)
+                            AND NOT EXISTS (SELECT FROM archive.patients_stage_late AS l WHERE l.target_id = m.target_id)
+                    ) AS x
+                    WHERE t.id = x.id
+                        AND record_image_ne(
+                            ROW(t.id, t.email, t.password_hash, t.role, t.created_at, t.updated_at, t.is_active, t.last_login_at, t.created_by, t.first_name, t.last_name, t.date_of_birth, t.phone, t.address, t.menopause_status, t.menopause_type, t.years_menopause, t.hypertension, t.heart_disease, t.family_history_diabetes, t.smoking_status, t.consent_personal_data, t.consent_research_participation, t.consent_email_updates, t.consent_analytics, t.consent_updated_at, t.assessment_frequency_months, t.reminder_email, t.last_assessment_reminder_sent, t.onboarding_completed, t.account_status, t.deleted_at, t.is_admin, t.bmi, t.bp_systolic, t.bp_diastolic, t.activity, t.phys_activity, t.chol, t.ldl, t.hdl, t.triglycerides),
+                            ROW(x.id, x.email, x.password_hash, x.role, x.created_at, x.updated_at, x.is_active, x.last_login_at, x.created_by, x.first_name, x.last_name, x.date_of_birth, x.phone, x.address, x.menopause_status, x.menopause_type, x.years_menopause, x.hypertension, x.heart_disease, x.family_history_diabetes, x.smoking_status, x.consent_personal_data, x.consent_research_participation, x.consent_email_updates, x.consent_analytics, x.consent_updated_at, x.assessment_frequency_months, x.reminder_email, x.last_assessment_reminder_sent, x.onboarding_completed, x.account_status, x.deleted_at, x.is_admin, x.bmi, x.bp_systolic, x.bp_diastolic, x.activity, x.phys_activity, x.chol, x.ldl, x.hdl, x.triglycerides));
+                    INSERT INTO public.users (
+                        id, email, password_hash, role, created_at, updated_at, is_active, last_login_at, created_by, first_name, last_name, date_of_birth, phone, address, menopause_status, menopause_type, years_menopause, hypertension, heart_disease, family_history_diabetes, smoking_status, consent_personal_data, consent_research_participation, consent_email_updates, consent_analytics, consent_updated_at, assessment_frequency_months, reminder_email, last_assessment_reminder_sent, onboarding_completed, account_status, deleted_at, is_admin, bmi, bp_systolic, bp_diastolic, activity, phys_activity, chol, ldl, hdl, triglycerides
+                    )
+                    SELECT
+                        m.target_id,
+                        'patient-' || m.source_id || '@unclaimed.invalid',
+                        '!'::text,
+                        'member'::text,
+                        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.created_at), ROW(w.created_at)) THEN k.created_at ELSE s.created_at END,
+                        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.updated_at), ROW(w.updated_at)) THEN k.updated_at ELSE s.updated_at END,
+                        false::boolean,
+                        (NULL)::timestamp with time zone,
+                        (NULL)::integer,
+                        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.name), ROW(w.name)) THEN k.first_name ELSE archive.patients_forward_first_name(s.name) END,
+                        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.name), ROW(w.name)) THEN k.last_name ELSE archive.patients_forward_last_name(s.name) END,
+                        k.date_of_birth,
+                        k.phone,
+                        k.address,
+                        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.menopause_status), ROW(w.menopause_status)) THEN k.menopause_status ELSE archive.patients_forward_menopause_status(s.menopause_status) END,
+                        k.menopause_type,
+                        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.years_menopause), ROW(w.years_menopause)) THEN k.years_menopause ELSE archive.patients_forward_years_menopause(s.years_menopause) END,
+                        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.hypertension), ROW(w.hypertension)) THEN k.hypertension ELSE archive.patients_forward_hypertension(s.hypertension) END,
+                        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.heart_disease), ROW(w.heart_disease)) THEN k.heart_disease ELSE archive.patients_forward_heart_disease(s.heart_disease) END,
+                        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.family_history), ROW(w.family_history)) THEN k.family_history_diabetes ELSE coalesce(s.family_history, false) END,
+                        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.smoking), ROW(w.smoking)) THEN k.smoking_status ELSE archive.patients_forward_smoking_status(s.smoking) END,
+                        k.consent_personal_data,
+                        k.consent_research_participation,
+                        k.consent_email_updates,
+                        k.consent_analytics,
+                        k.consent_updated_at,
+                        k.assessment_frequency_months,
+                        k.reminder_email,
+                        k.last_assessment_reminder_sent,
+                        k.onboarding_completed,
+                        k.account_status,
+                        k.deleted_at,
+                        k.is_admin,
+                        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.bmi), ROW(w.bmi)) THEN k.bmi ELSE s.bmi END,
+                        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.bp_systolic), ROW(w.bp_systolic)) THEN k.bp_systolic ELSE s.bp_systolic END,
+                        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.bp_diastolic), ROW(w.bp_diastolic)) THEN k.bp_diastolic ELSE s.bp_diastolic END,
+                        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.activity), ROW(w.activity)) THEN k.activity ELSE s.activity END,
+                        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.phys_activity), ROW(w.phys_activity)) THEN k.phys_activity ELSE s.phys_activity END,
+                        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.chol), ROW(w.chol)) THEN k.chol ELSE s.chol END,
+                        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.ldl), ROW(w.ldl)) THEN k.ldl ELSE s.ldl END,
+                        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.hdl), ROW(w.hdl)) THEN k.hdl ELSE s.hdl END,
+                        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.triglycerides), ROW(w.triglycerides)) THEN k.triglycerides ELSE s.triglycerides END
+                    FROM public.patients AS s
+                    JOIN archive.patients_map AS m ON m.source_id = s.id
+                    JOIN archive.patients_kept_users AS k ON k.id = m.target_id AND k.refactorkit_turn = g.turn - 1
+                    LEFT JOIN archive.patients_written_patients AS w ON w.source_id = m.source_id AND w.turn = g.turn - 1
+                    WHERE s.id = ANY (kept)
+                        AND NOT EXISTS (SELECT FROM archive.patients_stage_late AS l WHERE l.target_id = m.target_id)
+                        AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = m.target_id);
+                    GET DIAGNOSTICS n = ROW_COUNT;
+                    new_subjects := new_subjects + n;
+                END IF;
+                SELECT new_source_xor # coalesce(bit_xor(p.row_hash), 0), new_pairs + count(*) INTO new_source_xor, new_pairs
                 FROM archive.patients_map AS p WHERE p.source_id = ANY (looked_at);
             END IF;
 
@@ -1681,11 +1902,15 @@ DECLARE
                 SET natives = u.natives - coalesce((SELECT range_agg(int4range(c.key, c.key, '[]')) FROM unnest(targets) AS c (key)), '{}') + coalesce(living.ids, '{}'),
                     active = u.active - coalesce((SELECT range_agg(int4range(c.key, c.key, '[]')) FROM unnest(targets) AS c (key)), '{}') + coalesce(living.active, '{}')
                 FROM (
-                    SELECT range_agg(int4range(t.id, t.id, '[]')) AS ids,
+                    SELECT range_agg(int4range(t.id, t.id, '[]')) FILTER (WHERE (t.is_active OR NOT EXISTS (
+                            SELECT FROM archive.patients_written_users AS b
+                            JOIN archive.patients_turns AS down ON down.turn = b.turn
+                            WHERE b.turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND b.target_id = t.id
+                                AND NOT b.is_active AND NOT b.target_id <@ down.natives))) AS ids,
                         range_agg(int4range(t.id, t.id, '[]')) FILTER (WHERE t.is_active) AS active
                     FROM public.users AS t
                     WHERE t.id = ANY (targets)
-                        AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id)
+                        AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id AND p.kind = 'subject')
                 ) AS living;
                 WITH before AS (
                     DELETE FROM archive.patients_stage_natives AS h WHERE h.target_id = ANY (targets) RETURNING h.row_hash
@@ -1696,14 +1921,18 @@ DECLARE
                     SELECT t.id, hash_record_extended(ROW(t.id, t.email, t.password_hash, t.role, t.created_at, t.updated_at, t.is_active, t.last_login_at, t.created_by), 0)
                     FROM public.users AS t
                     WHERE t.id = ANY (targets)
-                        AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id)
+                        AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id AND p.kind = 'subject') AND (t.is_active OR NOT EXISTS (
+                            SELECT FROM archive.patients_written_users AS b
+                            JOIN archive.patients_turns AS down ON down.turn = b.turn
+                            WHERE b.turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND b.target_id = t.id
+                                AND NOT b.is_active AND NOT b.target_id <@ down.natives))
                     RETURNING row_hash
                 )
                 SELECT new_natives_xor # coalesce(bit_xor(b.row_hash), 0) INTO new_natives_xor FROM now AS b;
                 UPDATE public.users AS t
                 SET is_admin = CASE WHEN t.role = 'admin' THEN true ELSE (false)::boolean END
                 WHERE t.id = ANY (targets) AND t.is_admin IS DISTINCT FROM CASE WHEN t.role = 'admin' THEN true ELSE (false)::boolean END
-                    AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id);
+                    AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id AND p.kind = 'subject');
             END IF;
             UPDATE archive.patients_stage AS u
             SET pairs = u.pairs + new_pairs, subjects = u.subjects + new_subjects,
@@ -1717,20 +1946,28 @@ DECLARE
             INSERT INTO archive.patients_stage_natives (target_id, row_hash)
             SELECT t.id, hash_record_extended(ROW(t.id, t.email, t.password_hash, t.role, t.created_at, t.updated_at, t.is_active, t.last_login_at, t.created_by), 0)
             FROM public.users AS t
-            WHERE NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id);
+            WHERE NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id AND p.kind = 'subject') AND (t.is_active OR NOT EXISTS (
+                            SELECT FROM archive.patients_written_users AS b
+                            JOIN archive.patients_turns AS down ON down.turn = b.turn
+                            WHERE b.turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND b.target_id = t.id
+                                AND NOT b.is_active AND NOT b.target_id <@ down.natives));
             UPDATE archive.patients_stage AS u
             SET natives = coalesce(living.ids, '{}'), active = coalesce(living.active, '{}'),
                 natives_xor = (SELECT coalesce(bit_xor(h.row_hash), 0) FROM archive.patients_stage_natives AS h)
             FROM (
-                SELECT range_agg(int4range(t.id, t.id, '[]')) AS ids,
+                SELECT range_agg(int4range(t.id, t.id, '[]')) FILTER (WHERE (t.is_active OR NOT EXISTS (
+                            SELECT FROM archive.patients_written_users AS b
+                            JOIN archive.patients_turns AS down ON down.turn = b.turn
+                            WHERE b.turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND b.target_id = t.id
+                                AND NOT b.is_active AND NOT b.target_id <@ down.natives))) AS ids,
                     range_agg(int4range(t.id, t.id, '[]')) FILTER (WHERE t.is_active) AS active
                 FROM public.users AS t
-                WHERE NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id)
+                WHERE NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id AND p.kind = 'subject')
             ) AS living;
             UPDATE public.users AS t
             SET is_admin = true
             WHERE t.role = 'admin' AND NOT t.is_admin
-                AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id);
+                AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id AND p.kind = 'subject');
 
         END IF;
     EXCEPTION WHEN integrity_constraint_violation THEN
@@ -1745,25 +1982,41 @@ DECLARE
     SET is_counted = true,
         pairs = (SELECT count(*) FROM archive.patients_map),
         source_xor = (SELECT coalesce(bit_xor(m.row_hash), 0) FROM archive.patients_map AS m),
-        subjects = (SELECT count(*) FROM archive.patients_map AS p JOIN public.users AS t ON t.id = p.target_id)
+        subjects = (SELECT count(*) FROM archive.patients_map AS p JOIN public.users AS t ON t.id = p.target_id WHERE p.kind = 'subject')
     WHERE NOT is_counted;
     UPDATE archive.patients_turns AS u
     SET target_used = s.target_used,
         natives = s.natives,
         active = s.active,
         settings = u.settings || '{"staged": true}',
-        counts = u.counts || jsonb_build_object('natives', s.living, 'pairs', s.pairs, 'subjects', s.subjects),
+        counts = u.counts || jsonb_build_object('natives', s.living + s.others, 'pairs', s.pairs, 'subjects', s.subjects),
         fingerprints = jsonb_build_object(
             'source', jsonb_build_object('rows', s.pairs, 'xor', s.source_xor),
             'target', jsonb_build_object('rows', s.living, 'xor', s.natives_xor))
     FROM (
-        SELECT e.*, (SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(e.natives) AS r) AS living
+        SELECT e.*, (SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(e.natives) AS r) AS living,
+            CASE WHEN e.turn = 1 THEN 0 ELSE (SELECT count(*)
+            FROM archive.patients_written_users AS b
+            JOIN public.users AS t ON t.id = b.target_id
+            WHERE b.turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND NOT ((t.is_active OR NOT EXISTS (
+                    SELECT FROM archive.patients_written_users AS b
+                    JOIN archive.patients_turns AS down ON down.turn = b.turn
+                    WHERE b.turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND b.target_id = t.id
+                        AND NOT b.is_active AND NOT b.target_id <@ down.natives))) AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = t.id AND p.kind = 'subject')) END AS others
         FROM archive.patients_stage AS e
     ) AS s
     WHERE u.turn = (SELECT max(turn) FROM archive.patients_turns);
+    IF current_setting('refactorkit.later') = 'on' THEN
+        INSERT INTO archive.patients_decisions (turn, table_name, row_id, column_name, rule)
+        SELECT (SELECT max(turn) FROM archive.patients_turns), 'patients', f.source_id::text, '', 'deleted in version 10'
+        FROM archive.patients_stage_former AS f
+        WHERE f.aside AND NOT EXISTS (SELECT FROM public.patients AS s WHERE s.id = f.source_id);
+        INSERT INTO archive.patients_past (turn, source_id, target_id)
+        SELECT (SELECT max(turn) FROM archive.patients_turns), f.source_id, f.target_id FROM archive.patients_stage_former AS f WHERE f.aside;
+    END IF;
     END IF;
     IF to_regclass('archive.patients_stage') IS NOT NULL THEN
-        DROP TABLE archive.patients_stage, archive.patients_stage_captured, archive.patients_stage_natives;
+        DROP TABLE archive.patients_stage, archive.patients_stage_captured, archive.patients_stage_natives, archive.patients_stage_former;
         DROP FUNCTION IF EXISTS archive.patients_stage_capture_source();
         DROP FUNCTION IF EXISTS archive.patients_stage_capture_target();
         DROP FUNCTION IF EXISTS archive.patients_stage_shield();
@@ -1824,6 +2077,26 @@ BEGIN
     INSERT INTO archive.patients_map (source_id, target_id, kind, turn)
     SELECT id, refactorkit_target_id, refactorkit_kind, (SELECT max(turn) FROM archive.patients_turns)
     FROM archive.patients_withheld_patients WHERE refactorkit_reason = 'soft';
+    IF current_setting('refactorkit.later') = 'on' THEN
+        INSERT INTO archive.patients_stage_late (target_id)
+        SELECT x.refactorkit_target_id FROM archive.patients_withheld_patients AS x
+        WHERE x.refactorkit_reason = 'soft' AND x.refactorkit_kind = 'subject';
+        WITH back AS (
+            UPDATE archive.patients_map AS m
+            SET row_hash = hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0)
+            FROM archive.patients AS s
+            JOIN archive.patients_withheld_patients AS x ON x.id = s.id AND x.refactorkit_reason = 'soft'
+            WHERE m.source_id = s.id
+            RETURNING m.row_hash
+        )
+        UPDATE archive.patients_turns AS u
+        SET counts = u.counts || jsonb_build_object('pairs', (u.counts ->> 'pairs')::bigint + f.n),
+            fingerprints = u.fingerprints || jsonb_build_object('source', jsonb_build_object(
+                'rows', (u.fingerprints #>> '{source,rows}')::bigint + f.n,
+                'xor', (u.fingerprints #>> '{source,xor}')::bigint # f.x))
+        FROM (SELECT count(*), coalesce(bit_xor(b.row_hash), 0) FROM back AS b) AS f (n, x)
+        WHERE u.turn = (SELECT max(turn) FROM archive.patients_turns);
+    END IF;
     DELETE FROM archive.patients_withheld_patients WHERE refactorkit_reason = 'soft';
 EXCEPTION WHEN integrity_constraint_violation THEN
     GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME, of_table = TABLE_NAME, of_column = COLUMN_NAME;
@@ -2099,6 +2372,193 @@ BEGIN
     WHERE m.kind = 'subject' AND current_setting('refactorkit.staged') = ''
     ORDER BY m.target_id;
 
+    -- The same for those that could not be staged; empty unless Down kept something.
+    IF current_setting('refactorkit.later') = 'on' THEN
+        -- Those that nobody touched in version 11: made from their patients row.
+        INSERT INTO public.users (
+            id,
+            email,
+            password_hash,
+            role,
+            created_at,
+            updated_at,
+            is_active,
+            first_name,
+            last_name,
+            menopause_status,
+            years_menopause,
+            hypertension,
+            heart_disease,
+            family_history_diabetes,
+            smoking_status,
+            consent_personal_data,
+            consent_analytics,
+            consent_updated_at,
+            bmi,
+            bp_systolic,
+            bp_diastolic,
+            activity,
+            phys_activity,
+            chol,
+            ldl,
+            hdl,
+            triglycerides
+        )
+        SELECT
+            m.target_id,
+            'patient-' || m.source_id || '@unclaimed.invalid',
+            '!'::text,
+            'member'::text,
+            s.created_at,
+            s.updated_at,
+            false::boolean,
+            archive.patients_forward_first_name(s.name),
+            archive.patients_forward_last_name(s.name),
+            archive.patients_forward_menopause_status(s.menopause_status),
+            archive.patients_forward_years_menopause(s.years_menopause),
+            archive.patients_forward_hypertension(s.hypertension),
+            archive.patients_forward_heart_disease(s.heart_disease),
+            coalesce(s.family_history, false),
+            archive.patients_forward_smoking_status(s.smoking),
+            (false)::boolean,
+            (false)::boolean,
+            (NULL)::timestamp with time zone,
+            s.bmi,
+            s.bp_systolic,
+            s.bp_diastolic,
+            s.activity,
+            s.phys_activity,
+            s.chol,
+            s.ldl,
+            s.hdl,
+            s.triglycerides
+        FROM archive.patients AS s
+        JOIN archive.patients_map AS m ON m.source_id = s.id
+        LEFT JOIN archive.patients_kept_users AS k ON k.id = m.target_id AND k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down')
+        WHERE m.kind = 'subject' AND k.id IS NULL AND m.target_id IN (SELECT l.target_id FROM archive.patients_stage_late AS l);
+
+        -- A email that somebody took meanwhile stays with them.
+        INSERT INTO archive.patients_decisions (turn, table_name, row_id, column_name, rule, kept_value, lost_value)
+        SELECT (SELECT max(turn) FROM archive.patients_turns), 'users', k.id::text, 'email', 'email taken meanwhile', 'patient-' || m.source_id || '@unclaimed.invalid', k.email
+        FROM archive.patients_kept_users AS k
+        JOIN archive.patients_map AS m ON m.target_id = k.id AND m.kind = 'subject'
+        WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND m.target_id IN (SELECT l.target_id FROM archive.patients_stage_late AS l)
+            AND EXISTS (SELECT FROM public.users AS t WHERE t.email = k.email);
+
+        -- Those that differ: given back as they were. A column that version 10 changed since carries its new value.
+        INSERT INTO public.users (
+            id,
+            email,
+            password_hash,
+            role,
+            created_at,
+            updated_at,
+            is_active,
+            last_login_at,
+            created_by,
+            first_name,
+            last_name,
+            date_of_birth,
+            phone,
+            address,
+            menopause_status,
+            menopause_type,
+            years_menopause,
+            hypertension,
+            heart_disease,
+            family_history_diabetes,
+            smoking_status,
+            consent_personal_data,
+            consent_research_participation,
+            consent_email_updates,
+            consent_analytics,
+            consent_updated_at,
+            assessment_frequency_months,
+            reminder_email,
+            last_assessment_reminder_sent,
+            onboarding_completed,
+            account_status,
+            deleted_at,
+            is_admin,
+            bmi,
+            bp_systolic,
+            bp_diastolic,
+            activity,
+            phys_activity,
+            chol,
+            ldl,
+            hdl,
+            triglycerides
+        )
+        SELECT
+            m.target_id,
+            CASE WHEN EXISTS (SELECT FROM public.users AS t WHERE t.email = k.email) THEN 'patient-' || m.source_id || '@unclaimed.invalid' ELSE k.email END,
+            k.password_hash,
+            k.role,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.created_at), ROW(w.created_at)) THEN k.created_at ELSE s.created_at END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.updated_at), ROW(w.updated_at)) THEN k.updated_at ELSE s.updated_at END,
+            CASE WHEN EXISTS (SELECT FROM public.users AS t WHERE t.email = k.email) THEN false::boolean ELSE k.is_active END,
+            k.last_login_at,
+            CASE WHEN EXISTS (SELECT FROM public.users AS t WHERE t.id = k.created_by) OR EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = k.created_by) THEN k.created_by END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.name), ROW(w.name)) THEN k.first_name ELSE archive.patients_forward_first_name(s.name) END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.name), ROW(w.name)) THEN k.last_name ELSE archive.patients_forward_last_name(s.name) END,
+            k.date_of_birth,
+            k.phone,
+            k.address,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.menopause_status), ROW(w.menopause_status)) THEN k.menopause_status ELSE archive.patients_forward_menopause_status(s.menopause_status) END,
+            k.menopause_type,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.years_menopause), ROW(w.years_menopause)) THEN k.years_menopause ELSE archive.patients_forward_years_menopause(s.years_menopause) END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.hypertension), ROW(w.hypertension)) THEN k.hypertension ELSE archive.patients_forward_hypertension(s.hypertension) END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.heart_disease), ROW(w.heart_disease)) THEN k.heart_disease ELSE archive.patients_forward_heart_disease(s.heart_disease) END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.family_history), ROW(w.family_history)) THEN k.family_history_diabetes ELSE coalesce(s.family_history, false) END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.smoking), ROW(w.smoking)) THEN k.smoking_status ELSE archive.patients_forward_smoking_status(s.smoking) END,
+            k.consent_personal_data,
+            k.consent_research_participation,
+            k.consent_email_updates,
+            k.consent_analytics,
+            k.consent_updated_at,
+            k.assessment_frequency_months,
+            k.reminder_email,
+            k.last_assessment_reminder_sent,
+            k.onboarding_completed,
+            k.account_status,
+            k.deleted_at,
+            k.is_admin,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.bmi), ROW(w.bmi)) THEN k.bmi ELSE s.bmi END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.bp_systolic), ROW(w.bp_systolic)) THEN k.bp_systolic ELSE s.bp_systolic END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.bp_diastolic), ROW(w.bp_diastolic)) THEN k.bp_diastolic ELSE s.bp_diastolic END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.activity), ROW(w.activity)) THEN k.activity ELSE s.activity END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.phys_activity), ROW(w.phys_activity)) THEN k.phys_activity ELSE s.phys_activity END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.chol), ROW(w.chol)) THEN k.chol ELSE s.chol END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.ldl), ROW(w.ldl)) THEN k.ldl ELSE s.ldl END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.hdl), ROW(w.hdl)) THEN k.hdl ELSE s.hdl END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.triglycerides), ROW(w.triglycerides)) THEN k.triglycerides ELSE s.triglycerides END
+        FROM archive.patients AS s
+        JOIN archive.patients_map AS m ON m.source_id = s.id
+        JOIN archive.patients_kept_users AS k ON k.id = m.target_id AND k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down')
+        LEFT JOIN archive.patients_written_patients AS w ON w.source_id = m.source_id AND w.turn = k.refactorkit_turn
+        WHERE m.kind = 'subject' AND m.target_id IN (SELECT l.target_id FROM archive.patients_stage_late AS l)
+        ORDER BY m.target_id;
+        UPDATE archive.patients_turns AS u
+        SET counts = u.counts || jsonb_build_object('subjects', (u.counts ->> 'subjects')::bigint + (
+            SELECT count(*) FROM archive.patients_stage_late AS l
+            JOIN archive.patients_map AS m ON m.target_id = l.target_id
+            JOIN public.users AS t ON t.id = l.target_id))
+        WHERE u.turn = (SELECT max(turn) FROM archive.patients_turns);
+    END IF;
+    IF current_setting('refactorkit.later') = 'on' THEN
+        UPDATE archive.patients_turns AS u
+        SET fingerprints = u.fingerprints || jsonb_build_object('target', jsonb_build_object(
+            'rows', (u.fingerprints #>> '{target,rows}')::bigint,
+            'xor', (u.fingerprints #>> '{target,xor}')::bigint # (
+                SELECT coalesce(bit_xor(hash_record_extended(ROW(t.id, t.email, t.password_hash, t.role, t.created_at, t.updated_at, t.is_active, t.last_login_at, t.created_by), 0)), 0)
+                FROM archive.patients_kept_users AS k
+                JOIN public.users AS t ON t.id = k.id
+                WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND k.refactorkit_kind = 'native'
+                    AND t.id <@ u.natives)))
+        WHERE u.turn = (SELECT max(turn) FROM archive.patients_turns);
+    END IF;
+
     -- Natives get back what version 10 could not hold.
     UPDATE public.users AS t
     SET
@@ -2144,7 +2604,19 @@ BEGIN
     LEFT JOIN archive.patients_map AS m ON m.target_id = k.id
     LEFT JOIN archive.patients AS s ON s.id = m.source_id
     WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND k.refactorkit_kind = 'native' AND t.id = k.id
-        AND current_setting('refactorkit.staged') = '';
+        AND (current_setting('refactorkit.staged') = '' OR current_setting('refactorkit.later') = 'on');
+    IF current_setting('refactorkit.later') = 'on' THEN
+        UPDATE archive.patients_turns AS u
+        SET fingerprints = u.fingerprints || jsonb_build_object('target', jsonb_build_object(
+            'rows', (u.fingerprints #>> '{target,rows}')::bigint,
+            'xor', (u.fingerprints #>> '{target,xor}')::bigint # (
+                SELECT coalesce(bit_xor(hash_record_extended(ROW(t.id, t.email, t.password_hash, t.role, t.created_at, t.updated_at, t.is_active, t.last_login_at, t.created_by), 0)), 0)
+                FROM archive.patients_kept_users AS k
+                JOIN public.users AS t ON t.id = k.id
+                WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND k.refactorkit_kind = 'native'
+                    AND t.id <@ u.natives)))
+        WHERE u.turn = (SELECT max(turn) FROM archive.patients_turns);
+    END IF;
 EXCEPTION WHEN integrity_constraint_violation THEN
     GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME, of_table = TABLE_NAME, of_column = COLUMN_NAME;
     RAISE EXCEPTION USING ERRCODE = 'RK001',
@@ -2153,6 +2625,15 @@ EXCEPTION WHEN integrity_constraint_violation THEN
         HINT = 'Nothing was changed. Look for the rows that break it, and change them or the constraint.';
 END
 $writing$;
+-- +goose StatementEnd
+-- +goose StatementBegin
+DO $late$
+BEGIN
+    IF to_regclass('archive.patients_stage_late') IS NOT NULL THEN
+        DROP TABLE archive.patients_stage_late;
+    END IF;
+END
+$late$;
 -- +goose StatementEnd
 
 -- Columns that someone added to users belong to the subjects too.
@@ -2167,7 +2648,7 @@ BEGIN
         ON k.attrelid = 'archive.patients_kept_users'::regclass AND k.attname = a.attname AND NOT k.attisdropped
     WHERE a.attrelid = 'public.users'::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
         AND a.attname <> ALL (ARRAY['id', 'email', 'password_hash', 'role', 'created_at', 'updated_at', 'is_active', 'last_login_at', 'created_by', 'first_name', 'last_name', 'date_of_birth', 'phone', 'address', 'menopause_status', 'menopause_type', 'years_menopause', 'hypertension', 'heart_disease', 'family_history_diabetes', 'smoking_status', 'consent_personal_data', 'consent_research_participation', 'consent_email_updates', 'consent_analytics', 'consent_updated_at', 'assessment_frequency_months', 'reminder_email', 'last_assessment_reminder_sent', 'onboarding_completed', 'account_status', 'deleted_at', 'is_admin', 'bmi', 'bp_systolic', 'bp_diastolic', 'activity', 'phys_activity', 'chol', 'ldl', 'hdl', 'triglycerides']);
-    IF assignments IS NOT NULL AND current_setting('refactorkit.staged') = '' THEN
+    IF assignments IS NOT NULL AND (current_setting('refactorkit.staged') = '' OR current_setting('refactorkit.later') = 'on') THEN
         EXECUTE format(
             'UPDATE public.users AS t SET %s FROM archive.patients_kept_users AS k
             WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = ''down'') AND k.refactorkit_kind = ''subject'' AND t.id = k.id',
@@ -2258,7 +2739,7 @@ BEGIN
     UPDATE public.assessments AS l
     SET is_self_reported = k.is_self_reported, source = k.source, notes = k.notes
     FROM archive.patients_kept_assessments AS k
-    WHERE k.turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND k.id = l.id AND current_setting('refactorkit.staged') = '';
+    WHERE k.turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND k.id = l.id AND (current_setting('refactorkit.staged') = '' OR current_setting('refactorkit.later') = 'on');
 EXCEPTION WHEN integrity_constraint_violation THEN
     GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME, of_table = TABLE_NAME, of_column = COLUMN_NAME;
     RAISE EXCEPTION USING ERRCODE = 'RK001',
@@ -2282,7 +2763,7 @@ DECLARE
     of_table text;
     of_column text;
 BEGIN
-    IF NOT current_setting('refactorkit.staged') = '' THEN
+    IF NOT (current_setting('refactorkit.staged') = '' OR current_setting('refactorkit.later') = 'on') THEN
         RETURN;
     END IF;
     EXECUTE format(
@@ -2327,7 +2808,7 @@ DECLARE
     of_table text;
     of_column text;
 BEGIN
-    IF NOT current_setting('refactorkit.staged') = '' THEN
+    IF NOT (current_setting('refactorkit.staged') = '' OR current_setting('refactorkit.later') = 'on') THEN
         RETURN;
     END IF;
     EXECUTE format(
@@ -2485,9 +2966,9 @@ DECLARE
     told record;
 BEGIN
     IF is_short THEN
-        sources := (counted ->> 'pairs')::bigint;
-        pairs := (counted ->> 'subjects')::bigint;
+        pairs := (counted ->> 'pairs')::bigint;
         subjects := (counted ->> 'subjects')::bigint;
+        sources := subjects + (SELECT count(*) FROM archive.patients_map AS m WHERE m.kind = 'native');
         targets := natives + subjects;
         SELECT count(*) INTO renumbered FROM archive.patients_map AS m WHERE m.renumbered;
     ELSE
@@ -2497,7 +2978,7 @@ BEGIN
         sources := (SELECT count(*) FROM archive.patients);
         targets := (SELECT count(*) FROM public.users);
     END IF;
-    DROP INDEX IF EXISTS archive.patients_stage_renumbered;
+    DROP INDEX IF EXISTS archive.patients_stage_renumbered, archive.patients_stage_shown;
     IF sources <> pairs OR targets <> natives + subjects THEN
         RAISE EXCEPTION USING ERRCODE = 'RK002',
             MESSAGE = format('0011 Up does not add up: %s rows of patients, %s pairs; %s rows of users, %s natives and %s subjects.',

@@ -1,12 +1,14 @@
 """`cutover --online` as an operator types it."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
+import psycopg
 import pytest
 
 from tests.integration.test_cutover import began_since
 from tests.support.cli import run
-from tests.support.clinic import open_clinic
+from tests.support.clinic import open_clinic, work_as_version_11
 from tests.support.dump import pg_dump
 from tests.support.terminal import converse
 
@@ -90,3 +92,34 @@ def test_it_pauses_before_the_switch_and_a_no_leaves_everything_staged(url: str)
     code, said = converse(command, url=url, answers=[("Switch now?", "y")])
     assert code == 0, said
     assert "From version 10 to 11" in said
+
+
+def test_what_was_deleted_since_a_rollback_has_to_be_accepted_at_each_step(
+    url: str, connect: Callable[[str], psycopg.Connection]
+) -> None:
+    assert run("cutover", "--yes", url=url).code == 0
+    work_as_version_11(url)
+    assert run("rollback", "--yes", url=url).code == 0
+    connection = connect(url)
+    connection.execute("DELETE FROM public.patients WHERE id = 1500")
+    stage = ("cutover", "--online", "--stage-only", "--yes")
+    before = pg_dump(url, exclude_schemas=())
+    refused = run(*stage, url=url)
+    assert refused.code == 3
+    assert "1 patients that were deleted in version 10 (1 of them" in refused.err
+    assert pg_dump(url, exclude_schemas=()) == before
+
+    assert run(*stage, "--accept", "deletions", url=url).code == 0
+    connection.execute("DELETE FROM public.patients WHERE id = 7")
+    refused = run("cutover", "--online", "--yes", url=url)
+    assert refused.code == 3
+    assert "2 patients that were deleted in version 10 (1 of them" in refused.err
+    offline = run("cutover", "--yes", url=url)
+    assert offline.code == 3
+    assert "2 patients that were deleted in version 10 (1 of them" in offline.err
+
+    done = run("cutover", "--online", "--yes", "--accept", "deletions", "--json", url=url)
+    assert done.code == 0, done.err
+    assert any(
+        "deleted in version 10, patients: 2 (7, 1500)" in n for n in done.document["notices"]
+    )

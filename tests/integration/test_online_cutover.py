@@ -373,17 +373,6 @@ def test_an_address_that_a_subject_needs_is_refused_by_id_whenever_it_is_taken(
     assert cutover(request(clinic)).verdict is Verdict.PASS
 
 
-def test_where_a_rollback_left_something_to_give_back_it_is_refused(
-    clinic: str, connect: Connect
-) -> None:
-    connection = connect(clinic)
-    turn(connection, "up")
-    turn(connection, "down")
-
-    with pytest.raises(RefusedError, match="cut over without --online"):
-        stage(request(clinic))
-
-
 def test_nobody_goes_further_back_while_something_is_staged(clinic: str, connect: Connect) -> None:
     stage(request(clinic))
 

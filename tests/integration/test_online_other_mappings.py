@@ -115,6 +115,39 @@ def test_staged_given_up_staged_again_and_switched_with_writes_on_the_way(
     assert old_rows(connection, name) == ten[-1]
 
 
+def test_after_a_rollback_it_is_staged_given_up_staged_again_and_gives_back_what_down_kept(
+    name: str, asked: OnlineRequest, empty_database: str, connect: Connect
+) -> None:
+    story, connection = STORIES[name], connect(empty_database)
+    cutover(asked)
+    connection.execute(story.new_writes.encode())
+    connection.execute(story.settings.encode())
+    down(connection, name)
+    connection.execute(
+        "DELETE FROM public.goose_db_version WHERE version_id = %s",
+        [load_mapping(MAPPINGS / f"{name}.toml").version],
+    )
+    before = whole(empty_database)
+    with suppress(KilledError):
+        stage(asked, Meanwhile(lambda _moment, _progress: None, stop_at=6))
+    abort(asked)
+    assert whole(empty_database) == before
+
+    def write(progress: Progress) -> None:
+        if progress.phase is Phase.COMPARE and left:
+            connection.execute(left.pop().encode())
+
+    left = [story.old_writes]
+    result = cutover(asked, write)
+
+    assert result.verification is not None
+    assert result.verification.exit_code == 0
+    for query, rows in story.again:
+        if query.startswith("SELECT id "):  # a new one, which lies beyond those that are kept free
+            continue
+        assert connection.execute(query.encode()).fetchall() == list(rows), query
+
+
 def test_a_file_that_its_mapping_does_not_compile_to_is_refused(
     asked: OnlineRequest, empty_database: str
 ) -> None:

@@ -51,7 +51,7 @@ class Write:
         return ""
 
 
-def _set(row: Row) -> str:
+def set_to(row: Row) -> str:
     return ", ".join(f"{name} = {_literal(value)}" for name, value in row.items())
 
 
@@ -59,7 +59,7 @@ def _literal(value: object) -> str:
     return sql.Literal(value).as_string(None).replace("%", "%%")
 
 
-def _insert(table: str, row: Row, **expressions: str) -> str:
+def insert(table: str, row: Row, **expressions: str) -> str:
     columns = [*row, *expressions]
     values = [*map(_literal, row.values()), *expressions.values()]
     return f"INSERT INTO public.{table} ({', '.join(columns)}) VALUES ({', '.join(values)})"
@@ -80,37 +80,37 @@ class Chosen:
 
 
 def _new_patient(c: Chosen) -> str:
-    return _insert("patients", c.row(patient_rows), user_id=c.native)
+    return insert("patients", c.row(patient_rows), user_id=c.native)
 
 
 def _new_patient_of_an_id(c: Chosen) -> str:
     key = c.draw(st.sampled_from([3, 8, 41, 55, 2000]))
-    return _insert("patients", c.row(patient_rows), id=str(key), user_id=c.native)
+    return insert("patients", c.row(patient_rows), id=str(key), user_id=c.native)
 
 
 def _edit_patient(c: Chosen) -> str:
-    return f"UPDATE public.patients SET {_set(c.row(some_of(PATIENT)))} WHERE id = {c.patient}"
+    return f"UPDATE public.patients SET {set_to(c.row(some_of(PATIENT)))} WHERE id = {c.patient}"
 
 
 def _sign_up(c: Chosen) -> str:
     number = f"(SELECT count(*) FROM public.users WHERE {_NATIVES})"
     email = f"'new' || {number} || '{c.number}'"
-    return _insert("users", c.row(user_rows), email=email, created_by=c.native)
+    return insert("users", c.row(user_rows), email=email, created_by=c.native)
 
 
 def _edit_user(c: Chosen) -> str:
-    return f"UPDATE public.users SET {_set(c.row(some_of(USER)))} WHERE id = {c.native}"
+    return f"UPDATE public.users SET {set_to(c.row(some_of(USER)))} WHERE id = {c.native}"
 
 
 def _new_assessment(c: Chosen) -> str:
     row = {"created_at": TIMES[0], "updated_at": TIMES[0]} | c.row(some_of(ASSESSMENT))
-    return _insert("assessments", row, patient_id=c.patient)
+    return insert("assessments", row, patient_id=c.patient)
 
 
 def _log_in(c: Chosen) -> str:
     token = f"'t' || (SELECT count(*) FROM public.refresh_tokens) || '{c.number}'"
     row: Row = {"expires_at": TIMES[0], "created_at": TIMES[0]}
-    return _insert("refresh_tokens", row, user_id=c.native, token_hash=token)
+    return insert("refresh_tokens", row, user_id=c.native, token_hash=token)
 
 
 def _plain(text: str) -> Callable[[Chosen], str]:

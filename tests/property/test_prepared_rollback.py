@@ -4,7 +4,7 @@ Two databases get the same writes and go back to version 10; one of them is prep
 moments of the preparation that Hypothesis chooses.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 import psycopg
@@ -13,66 +13,15 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from tests.property.effort import effort
-from tests.property.strategies import ACCOUNT, PATIENT, PROFILE, SELF_REPORT, some_of
-from tests.property.strategies_online import _insert, _set
+from tests.property.strategies_11 import writes
 from tests.support.clinic import open_clinic
 from tests.support.databases import Databases
-from tests.support.model.columns import Row
 from tests.support.online import KilledError
 from tests.support.prepared import both, everything, preparer, told
 from tests.support.refactor import turn
 
 CHOICES = {"custodian": "sixtyone@clinic.invalid"}
 MOMENTS = 8
-ONE_USER = (
-    "(SELECT u.id FROM public.users AS u WHERE u.email <> 'sixtyone@clinic.invalid'"
-    " ORDER BY u.id OFFSET {} % 20 LIMIT 1)"
-)
-ONE_ASSESSMENT = "(SELECT a.id FROM public.assessments AS a ORDER BY a.id OFFSET {} LIMIT 1)"
-AT: Row = {"created_at": "2023-01-01Z", "updated_at": "2023-01-01Z"}
-
-
-@st.composite
-def writes(draw: st.DrawFn) -> str:
-    """Return a write of version 11."""
-    number = draw(st.integers(0, 19))
-    user = ONE_USER.format(number)
-    other = ONE_USER.format(draw(st.integers(0, 19)))
-    assessment = ONE_ASSESSMENT.format(number)
-    kinds: list[Callable[[], str]] = [
-        lambda: f"UPDATE public.users SET {_set(draw(some_of(PROFILE)))} WHERE id = {user}",
-        lambda: f"UPDATE public.users SET {_set(draw(some_of(ACCOUNT)))} WHERE id = {user}",
-        lambda: f"UPDATE public.users SET deleted_at = '2023-01-01Z' WHERE id = {user}",
-        lambda: (
-            f"UPDATE public.users SET account_status = 'active', deleted_at = NULL"
-            f" WHERE id = {user}"
-        ),
-        lambda: f"UPDATE public.users SET created_by = {other} WHERE id = {user}",
-        lambda: f"DELETE FROM public.users WHERE id = {user}",
-        lambda: f"UPDATE public.users SET id = id + 5000 WHERE id = {user}",
-        lambda: _insert(
-            "users",
-            {"password_hash": "h", **AT} | draw(some_of(PROFILE)),
-            email="'new' || (SELECT count(*) FROM public.users)",
-            created_by=user,
-        ),
-        lambda: _insert("assessments", {**AT} | draw(some_of(SELF_REPORT)), user_id=user),
-        lambda: f"UPDATE public.assessments SET user_id = {user} WHERE id = {assessment}",
-        lambda: (
-            f"UPDATE public.assessments SET {_set(draw(some_of(SELF_REPORT)))}"
-            f" WHERE id = {assessment}"
-        ),
-        lambda: f"DELETE FROM public.assessments WHERE id = {assessment}",
-        lambda: "TRUNCATE public.assessments",
-        lambda: f"UPDATE archive.patients SET {_set(draw(some_of(PATIENT)))} WHERE id = {number}",
-    ]
-    weights = [4, 3, 3, 1, 2, 3, 1, 4, 4, 3, 4, 2, 1, 1]
-    drawn = st.sampled_from(
-        [k for k, weight in zip(kinds, weights, strict=True) for _ in range(weight)]
-    )
-    return draw(drawn)().replace("%%", "%")
-
-
 schedules = st.lists(st.tuples(st.integers(0, MOMENTS), writes()), min_size=4, max_size=16)
 
 

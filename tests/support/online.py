@@ -72,12 +72,19 @@ _PATIENT = (
     "triglycerides", "created_at", "updated_at", "family_history", "phys_activity",
 )  # fmt: skip
 
+_DECISION = (
+    "turn", "table_name", "row_id", "column_name", "rule", "kept_value", "lost_value",
+)  # fmt: skip
+
 
 def version_10(connection: psycopg.Connection) -> dict[str, list[str]]:
     """Return what version 10 holds; subjects, if any are staged, do not count."""
     staged = "to_regclass('archive.patients_map') IS NOT NULL"
     is_staged = connection.execute(f"SELECT {staged}").fetchone() == (True,)
-    native = "NOT EXISTS (SELECT FROM archive.patients_map AS m WHERE m.target_id = t.id)"
+    subject = (
+        "SELECT FROM archive.patients_map AS m WHERE m.target_id = t.id AND m.kind = 'subject'"
+    )
+    native = f"NOT EXISTS ({subject})"
     return _rows(
         connection,
         {
@@ -102,7 +109,7 @@ def version_11(connection: psycopg.Connection) -> dict[str, list[str]]:
     own = ("is_self_reported", "source", "notes")
     natives = (
         "SELECT t.email FROM public.users AS t JOIN archive.patients_turns AS u"
-        " ON t.id <@ u.{} WHERE u.turn = 1"
+        " ON t.id <@ u.{} WHERE u.turn = (SELECT max(turn) FROM archive.patients_turns)"
     )
     return _rows(
         connection,
@@ -115,10 +122,35 @@ def version_11(connection: psycopg.Connection) -> dict[str, list[str]]:
             "natives": natives.format("natives"),
             "active": natives.format("active"),
             "counts": "SELECT (u.counts - 'renumbered')::text FROM archive.patients_turns AS u",
-            "decisions": "SELECT t::text FROM archive.patients_decisions AS t",
+            "decisions": _query("archive.patients_decisions", _DECISION),
+            "queue": _query("public.notification_queue", ("id", "subject", "status"), t="user_id"),
+            **{
+                name: f"SELECT t::text FROM archive.patients_{name} AS t"
+                for name in (
+                    "past",
+                    "kept_users",
+                    "kept_assessments",
+                    "kept_refresh_tokens",
+                    "kept_user_clinics",
+                    "kept_notification_queue",
+                    "written_users",
+                    "written_patients",
+                    "withheld_patients",
+                    "withheld_assessments",
+                )
+            },
             **_BESIDE,
         },
     )
+
+
+def former_pairs(connection: psycopg.Connection) -> list[str]:
+    """Return the pairs that were made before the last turn, with their ids."""
+    query = (
+        "SELECT m::text FROM archive.patients_map AS m"
+        " WHERE m.turn < (SELECT max(turn) FROM archive.patients_turns)"
+    )
+    return sorted(row[0] for row in connection.execute(query))
 
 
 def renumbered_links(connection: psycopg.Connection) -> list[tuple[object, ...]]:

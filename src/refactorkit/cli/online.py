@@ -80,7 +80,7 @@ def run_online(
             "--pause-before-switch asks on a terminal, and standard input is none.",
             hint="Use --stage-only, then run the command again to switch.",
         )
-    introduce(request, expect, confirm)
+    introduce(request, expect, confirm, goes_on=action in {Action.CUTOVER, Action.STAGE})
     if action is Action.CUTOVER:
         with reporting() as report:
             result = online.cutover(request, report, confirm=_confirm if pause else None)

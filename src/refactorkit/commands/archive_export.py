@@ -29,7 +29,7 @@ from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.dumping import Programs
 from refactorkit.postgres.history import TableName
 from refactorkit.postgres.operations import Kind, Recorded
-from refactorkit.postgres.refactors import Turn, last_turns
+from refactorkit.postgres.refactors import Turn, last_turns, refuse_staged
 
 _log = structlog.get_logger()
 
@@ -96,6 +96,7 @@ def export(request: ExportRequest) -> ExportResult:
             turns = last_turns(connection)
             if not turns:
                 one_refactor(connection, None, request.dsn)  # which refuses, and says why
+            refuse_staged(connection, turns)
             names = [turn.name for turn in turns]
             _secure_log(connection, request.dsn, names)
             snapshot = archive_export.exported_snapshot(connection)

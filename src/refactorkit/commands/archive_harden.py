@@ -18,7 +18,7 @@ from refactorkit.postgres.connection import Connection
 from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.hardening import Roles
 from refactorkit.postgres.operations import Kind, Recorded
-from refactorkit.postgres.refactors import last_turns
+from refactorkit.postgres.refactors import last_turns, refuse_staged
 
 _RIGHTS: Final = frozenset({"42501", "0LP01", "2BP01", "55006"})
 """SQLSTATEs of what this user may not do, or others stand in the way of."""
@@ -163,6 +163,7 @@ def _said(verdict: Verdict, roles: Roles, runner: str, steps: tuple[Done, ...]) 
 
 def _turns(connection: Connection, dsn: Dsn) -> Turns:
     found = last_turns(connection)
+    refuse_staged(connection, found)
     turns = tuple((turn.mapping, turn.direction) for turn in found if turn.mapping)
     if not turns or len(turns) < len(found):
         raise RefusedError(

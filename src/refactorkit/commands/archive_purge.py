@@ -15,7 +15,7 @@ from refactorkit.postgres.archive_writes import archive_transaction
 from refactorkit.postgres.connection import Connection, fetch_value
 from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.purging import Expired
-from refactorkit.postgres.refactors import Turn
+from refactorkit.postgres.refactors import Turn, refuse_staged
 
 NO_ROLLBACK: Final = "no_rollback"
 _LONGEST: Final = 1000  # characters
@@ -114,6 +114,7 @@ def _purge(
     connection: Connection, request: PurgeRequest, words: tuple[str, str] | None
 ) -> PurgeResult:
     turn, mapping = one_refactor(connection, request.refactor, request.dsn)
+    refuse_staged(connection, (turn,))
     _refuse_given_up(connection, turn)
     _refuse_too_young(connection, request.before)
     if words and words[1] == fetch_value(connection, "SELECT session_user::pg_catalog.text"):

@@ -4,12 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path as FilePath
-from typing import Final
 
 from refactorkit.commands import chain as chains
 from refactorkit.commands.chain import Chain, Limits, Session, reading
 from refactorkit.commands.former import keeping_former, with_former
 from refactorkit.commands.operation.carry_out import carry_out, look_again
+from refactorkit.commands.operation.deletions import (
+    DELETIONS,
+    deleted_since,
+    guards,
+    refuse_deletions,
+)
 from refactorkit.commands.operation.evidence import EvidenceMaker, EvidenceRequest
 from refactorkit.commands.operation.model import (
     Confirm,
@@ -24,15 +29,8 @@ from refactorkit.commands.operation.model import (
 from refactorkit.commands.operation.path import Path, path_up
 from refactorkit.commands.operation.planned import compare, read_plan
 from refactorkit.commands.operation.result import OperationResult
-from refactorkit.errors import NOTHING_CHANGED, RefusedError
-from refactorkit.migrations.model import Direction
 from refactorkit.postgres.identity import identify
-from refactorkit.postgres.refactors import last_turns
-from refactorkit.postgres.turn_facts import count_deletions, count_rows
-from refactorkit.postgres.verification import snapshot
-
-DELETIONS: Final = "deletions"
-"""The name by which an operator accepts that what was deleted in the old version stays away."""
+from refactorkit.postgres.turn_facts import count_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +102,7 @@ def cutover(request: CutoverRequest) -> OperationResult:
         if request.keep_former:
             path = _keeping(session, path)
         pass_gates(session, path.steps, request.gates)
-        deletions = _deletions(session, path)
+        deletions = deleted_since(session.connection, path.mappings, path.steps[0].migration)
         _ask(request, session, path, deletions)
         chains.prepare(session, path.steps, _settings(request))
         carried = carry_out(session, path, evidence)
@@ -135,35 +133,8 @@ def _keeping(session: Session, path: Path) -> Path:
 
 
 def _settings(request: CutoverRequest) -> Mapping[str, str]:
-    names = [name for name in request.accept if name != DELETIONS]
+    names = guards(request.accept)
     return {"refactorkit.accept": ",".join(names)} if names else {}
-
-
-def _deletions(session: Session, path: Path) -> tuple[Deletion, ...]:
-    """Count what was deleted since the last rollback; what cannot be counted is one, too."""
-    found: list[Deletion] = []
-    with reading(), snapshot(session.connection):
-        turns = {turn.name: turn for turn in last_turns(session.connection)}
-        for mapping in path.mappings:
-            turn = turns.get(mapping.name)
-            if turn is None or turn.direction is not Direction.DOWN:
-                continue
-            source, first = mapping.source.table, path.steps[0].migration
-            if turn.mapping is None:
-                found.append(_unknown(source, "the archive is of another version of refactorkit"))
-            elif mapping.version != first.version:
-                found.append(_unknown(source, f"{first.file} and what follows have to run before"))
-            else:
-                found += [
-                    Deletion(reason=reason, count=count, with_complement=kept)
-                    for reason, count, kept in count_deletions(session.connection, turn.mapping)
-                ]
-    return tuple(found)
-
-
-def _unknown(source: str, why: str) -> Deletion:
-    reason = f"what was deleted of {source} cannot be counted: {why}"
-    return Deletion(reason=reason, count=0, with_complement=0)
 
 
 def _ask(
@@ -176,14 +147,7 @@ def _ask(
     """
     accepted = DELETIONS in request.accept
     if request.confirm is None:
-        if deletions and not accepted:
-            raise RefusedError(
-                "Deleted since the last rollback, and left out by a cutover: "
-                + "; ".join(each.describe() for each in deletions)
-                + ".",
-                state=NOTHING_CHANGED,
-                hint="Their values stay in the archive. If that is right: --accept deletions.",
-            )
+        refuse_deletions(() if accepted else deletions)
         return
     with reading():
         rows = {

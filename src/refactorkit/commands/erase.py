@@ -27,7 +27,7 @@ from refactorkit.postgres.erasure_left import UNREACHED, Left, analyze, left
 from refactorkit.postgres.history import TableName
 from refactorkit.postgres.locks import session_lock
 from refactorkit.postgres.one_transaction import in_one_transaction
-from refactorkit.postgres.refactors import Turn, last_turns
+from refactorkit.postgres.refactors import Turn, last_turns, refuse_staged
 
 _LONGEST: Final = 200  # characters of a basis or a name
 
@@ -217,6 +217,7 @@ def _turn(connection: Connection, request: EraseRequest) -> Turn:
             state=NOTHING_CHANGED,
             hint="Say whose id it is with --refactor NAME.",
         )
+    refuse_staged(connection, turns)
     for turn in turns:
         if request.refactor in {None, turn.name}:
             return turn

@@ -14,7 +14,7 @@ from refactorkit.postgres.connection import Connection, connected
 from refactorkit.postgres.decisions import DecisionCount, decisions_of, total
 from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.erasure_places import found_places
-from refactorkit.postgres.refactors import Turn, last_turns
+from refactorkit.postgres.refactors import Turn, last_turns, refuse_staged
 from refactorkit.postgres.verification import Outcome, run_check, snapshot
 
 _log = structlog.get_logger()
@@ -83,7 +83,8 @@ def verify(
         report: is told the name of each check before it runs.
 
     Raises:
-        RefusedError: no refactor has run here, or this user may not read the archive.
+        RefusedError: no refactor has run here, a cutover is staged, or this user may not read the
+            archive.
         FailedError: the server refused or was lost.
     """
     doing = f"Verifying {request.dsn.describe()}"
@@ -114,6 +115,7 @@ def verify_here(
             state=NOTHING_CHANGED,
             hint="Is this the database that you mean? See refactorkit status.",
         )
+    refuse_staged(connection, turns)
     found = tuple(_verify(connection, turn, request, report) for turn in turns)
     return VerifyResult(
         verdict=_verdict(found, allow_edits=request.allow_edits),

@@ -110,6 +110,11 @@ def environment(mapping: Mapping, *, collecting: str = "") -> jinja2.Environment
         "stage": staging(mapping),
         # A statement with this condition does nothing where `cutover --online` has staged the rows.
         "plain": "current_setting('refactorkit.staged') = ''",
+        # What is staged was staged after a Down, which kept something.
+        "later": "current_setting('refactorkit.later') = 'on'",
+        # A statement with this condition gives back what Down kept.
+        "gives_back": "(current_setting('refactorkit.staged') = ''"
+        " OR current_setting('refactorkit.later') = 'on')",
         "prepared": prepared(mapping),
         # The same for Down, where `rollback --online` has found out which rows may differ.
         "unprepared": "current_setting('refactorkit.prepared') = ''",

@@ -23,8 +23,13 @@ class DeletionQuery:
     query: str
 
 
-def deletion_queries(mapping: Mapping) -> tuple[DeletionQuery, ...]:
-    """Return a query for each reason; they want a database whose last turn was Down."""
+def deletion_queries(mapping: Mapping, *, staged: bool = False) -> tuple[DeletionQuery, ...]:
+    """Return a query for each reason; they want a database whose last turn was Down.
+
+    Args:
+        mapping: that Down ran with.
+        staged: whether an online cutover is, which has set pairs aside.
+    """
     n, source, target = mapping.name, mapping.source, mapping.target
     old = mapping.version - 1
     down = f"(SELECT max(turn) FROM archive.{n}_turns WHERE direction = 'down')"
@@ -41,7 +46,14 @@ def deletion_queries(mapping: Mapping) -> tuple[DeletionQuery, ...]:
         f" WHERE t.{q(target.key)} = p.target_id)"
     )
     counted = f"SELECT count(*), count(*) FILTER (WHERE {kept}) FROM"
-    pairs = f"{counted} archive.{n}_map AS p WHERE p.kind ="
+    former = f"archive.{n}_map"
+    if staged:
+        columns = "SELECT source_id, target_id, kind FROM"
+        former = (
+            f"({columns} archive.{n}_map WHERE turn <= {down}"
+            f" UNION ALL {columns} archive.{n}_stage_former WHERE aside)"
+        )
+    pairs = f"{counted} {former} AS p WHERE p.kind ="
     withheld = (
         f"{counted} (SELECT refactorkit_target_id AS target_id"
         f" FROM archive.{n}_withheld_{source.table}"
@@ -71,7 +83,7 @@ def deletion_queries(mapping: Mapping) -> tuple[DeletionQuery, ...]:
             query=f"{counted} (SELECT n.{q(target.key)} AS target_id"
             f" FROM archive.{n}_kept_{target.table} AS n"
             f" WHERE n.refactorkit_turn = {down} AND n.refactorkit_kind = 'native'"
-            f" AND NOT EXISTS (SELECT FROM archive.{n}_map AS m"
+            f" AND NOT EXISTS (SELECT FROM {former} AS m"
             f" WHERE m.target_id = n.{q(target.key)})"
             f" AND NOT EXISTS (SELECT FROM archive.{n}_withheld_{source.table} AS w"
             f" WHERE w.refactorkit_target_id = n.{q(target.key)}"

@@ -204,6 +204,24 @@ class Expressions:
             )
         return kept
 
+    @property
+    def late_columns(self) -> list[str]:
+        """The columns of a subject that the old version must not meet as Down kept them.
+
+        It would let somebody log in by them, or meet them in a constraint. What follows from the
+        source row is none of these.
+        """
+        other = {self.mapping.target.key, *self.copied, *self.by_target}
+        late = [name for name in self.mapping.target.columns if name not in other]
+        return [*late, *(name for name in self.self_references if name not in late)]
+
+    def given_back_early(self, name: str) -> str:
+        """Return what staging puts into a column of a subject that was kept, from ``s m k w``.
+
+        That is what Up puts there, where the late columns are as Up makes them.
+        """
+        return self.made(name) if name in self.late_columns else self.given_back(name)
+
     def native_made(self, name: str) -> str:
         """Return what Up puts into an added column of a native, from the row ``x``."""
         rights = self.mapping.native.rights

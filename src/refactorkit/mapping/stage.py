@@ -25,7 +25,6 @@ class Stage:
     Attributes:
         table: where the progress is recorded, without its schema.
         captured: where keys that were written meanwhile wait, without its schema.
-        pairs: which subject belongs to which row, without its schema.
         target: the table that takes the rows, with its schema.
         look_first: the guards; changes nothing.
         prepare: the archive, and what triggers will do.
@@ -42,6 +41,7 @@ class Stage:
         differences: compares what is staged with what Up makes; a query of each difference.
         compared: counts the rows that it looks at.
         take_away: takes as many subjects away as ``refactorkit.batch`` says.
+        left: counts what ``take_away`` is yet to look at.
         contract: takes everything else away.
         unvalidated: a query of table and name of the foreign keys that are yet to be validated.
         rows: a query of the planner's guess at the number of source rows.
@@ -49,7 +49,6 @@ class Stage:
 
     table: str
     captured: str
-    pairs: str
     target: str
     look_first: tuple[bytes, ...]
     prepare: tuple[bytes, ...]
@@ -65,6 +64,7 @@ class Stage:
     differences: str
     compared: str
     take_away: bytes
+    left: bytes
     contract: bytes
     unvalidated: bytes
     rows: bytes
@@ -78,7 +78,6 @@ def stage_of(mapping: Mapping) -> Stage:
     return Stage(
         table=f"{name}_stage",
         captured=f"{name}_stage_captured",
-        pairs=f"{name}_map",
         target=f"public.{target.table}",
         look_first=_statements(made.look_first()),
         prepare=_statements(made.prepare()),
@@ -107,6 +106,7 @@ def stage_of(mapping: Mapping) -> Stage:
         differences=str(made.differences()),
         compared=f"SELECT count(*) FROM archive.{name}_map",
         take_away=str(made.take_away()).encode(),
+        left=str(made.left()).encode(),
         contract=str(made.contract()).encode(),
         unvalidated=str(made.unvalidated()).encode(),
         rows=(

@@ -64,13 +64,15 @@ class Staging:
     Attributes:
         tables: all archive tables of the mapping that can be there before Up, with their schema.
         archived: those of them that Up would make.
-        own_tables: the tables of staging itself.
+        own_tables: the tables of staging itself, but ``late``.
+        late: the table of the subjects that are given back under the lock alone.
         locked: the tables that are locked to begin, in the order of Up; the target first.
     """
 
     tables: tuple[str, ...]
     archived: tuple[str, ...]
     own_tables: tuple[str, ...]
+    late: str
     locked: tuple[str, ...]
     triggers: tuple[Trigger, ...]
     functions: tuple[str, ...]
@@ -138,11 +140,12 @@ def staging(mapping: Mapping) -> Staging:
     links |= {f"{name}_kept_{table.table}" for table in mapping.table}
     guards = up_guards(mapping)
     archived = tuple(t for t in guards.kept if t.removeprefix("archive.") not in links)
-    own = (prefix, f"{prefix}_captured", f"{prefix}_natives")
+    own = (prefix, f"{prefix}_captured", f"{prefix}_natives", f"{prefix}_former")
     return Staging(
-        tables=(*archived, *own),
+        tables=(*archived, *own, f"{prefix}_late"),
         archived=archived,
         own_tables=own,
+        late=f"{prefix}_late",
         locked=(target, source, *(f"public.{r.table}" for r in references)),
         triggers=tuple(triggers),
         functions=(capture_source, capture_target, shield, *(r.function for r in references)),

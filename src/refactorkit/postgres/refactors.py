@@ -7,10 +7,11 @@ from typing import Any
 from psycopg import sql
 from pydantic import ValidationError
 
+from refactorkit.errors import NOTHING_CHANGED, RefusedError
 from refactorkit.mapping.compile import structure_hash
 from refactorkit.mapping.model import Mapping
 from refactorkit.migrations.model import Direction
-from refactorkit.postgres.connection import Connection
+from refactorkit.postgres.connection import Connection, fetch_value
 
 _TURN_COLUMNS = ("turn", "direction", "at", "mapping", "structure_hash", "counts")
 
@@ -85,3 +86,19 @@ def last_turn(connection: Connection, name: str) -> Turn | None:
         counts=counts,
         mapping=mapping,
     )
+
+
+def refuse_staged(connection: Connection, turns: tuple[Turn, ...]) -> None:
+    """Refuse while an online cutover is staged: the pairs are those of both turns then.
+
+    Raises:
+        RefusedError: that of one of these refactors is.
+    """
+    for turn in turns:
+        stage = f"archive.{turn.name}_stage"
+        if fetch_value(connection, "SELECT pg_catalog.to_regclass(%s) IS NOT NULL", (stage,)):
+            raise RefusedError(
+                f"A cutover of {turn.name} is staged, and the archive is on its way.",
+                state=NOTHING_CHANGED,
+                hint="Switch it first, or take it away: refactorkit cutover --abort.",
+            )

@@ -240,17 +240,13 @@ class Stager:
             settings={"refactorkit.batch": str(rows)},
         )
 
-    def pairs(self) -> int:
-        """Return how many subjects are there to be taken away."""
-        with server_errors.explained(doing="Counting the subjects", state=self._state()):
-            return int(
-                fetch_value(
-                    self._connection,
-                    sql.SQL("SELECT pg_catalog.count(*) FROM {}").format(
-                        sql.Identifier("archive", self._stage.pairs)
-                    ),
-                )
-            )
+    def left(self) -> int:
+        """Return how many rows there are yet to be taken away, or to be left as they were."""
+        counting = server_errors.explained(doing="Counting the subjects", state=self._state())
+        with counting, self._connection.transaction():
+            self._connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+            row = self._connection.execute(self._stage.left).fetchone()
+        return int(row[0]) if row else 0
 
     def contract(self) -> None:
         """Take everything else away, under one short lock."""

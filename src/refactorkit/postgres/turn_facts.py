@@ -103,7 +103,12 @@ def count_deletions(connection: Connection, mapping: Mapping) -> tuple[tuple[str
     The caller has made sure that the last turn was Down.
     """
     found = []
-    for each in deletion_queries(mapping):
+    staged = fetch_value(
+        connection,
+        "SELECT pg_catalog.to_regclass(%s) IS NOT NULL",
+        (f"archive.{mapping.name}_stage_former",),
+    )
+    for each in deletion_queries(mapping, staged=staged):
         row: Any = connection.execute(each.query.encode()).fetchone()
         if row[0]:
             found.append((each.reason, row[0], row[1]))

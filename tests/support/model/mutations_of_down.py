@@ -17,7 +17,7 @@ MERGE = (
             f"drop the way forward of an edit of {source}",
             f"THEN k.{target} ELSE {made} END",
             f"THEN k.{target} ELSE k.{target} END",
-            times=2,
+            times=5,
         )
         for source, target, made in (
             ("bmi", "bmi", "s.bmi"),

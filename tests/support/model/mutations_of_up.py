@@ -7,6 +7,7 @@ SUBJECTS = (
         "swap two columns of the subjects",
         "s.phys_activity, s.chol, s.ldl, s.hdl, s.triglycerides FROM archive.patients AS s JOIN",
         "s.phys_activity, s.ldl, s.chol, s.hdl, s.triglycerides FROM archive.patients AS s JOIN",
+        times=2,
     ),
     on_up(
         "let subjects log in",
@@ -206,11 +207,13 @@ COMPLEMENT = (
         "give a claimed email to two people",
         "THEN false::boolean ELSE k.is_active END",
         "THEN k.is_active ELSE k.is_active END",
+        times=2,
     ),
     on_up(
         "say nothing of an email that was taken",
         "AND EXISTS (SELECT FROM public.users AS t WHERE t.email = k.email);",
         "AND false;",
+        times=2,
     ),
     on_up(
         "leave a cascade into the archive",

@@ -46,7 +46,7 @@ from refactorkit.postgres.evidence_facts import Spread, TurnFacts
 from refactorkit.postgres.evidence_tables import EvidenceTables
 from refactorkit.postgres.locks import session_lock
 from refactorkit.postgres.overlay import Looking, Seen, Witnessed
-from refactorkit.postgres.refactors import last_turns
+from refactorkit.postgres.refactors import last_turns, refuse_staged
 
 _LOCK_WAIT_SECONDS = 10.0
 
@@ -211,6 +211,7 @@ def _manifest(
     authority = _authority(request, connection.info.user)
     turns = last_turns(connection)
     turn, mapping = the_turn(turns, request.refactor, request.dsn)
+    refuse_staged(connection, (turn,))
     scope = scope_of(mapping.name, turns)
     places = places_of(mapping, turn.direction)
     tables = EvidenceTables(name=mapping.name)

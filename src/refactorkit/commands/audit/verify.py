@@ -39,7 +39,7 @@ from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.evidence_facts import identity
 from refactorkit.postgres.evidence_tables import EvidenceTables
 from refactorkit.postgres.own_guards import own_guards
-from refactorkit.postgres.refactors import last_turns
+from refactorkit.postgres.refactors import last_turns, refuse_staged
 from refactorkit.postgres.tombstone_signatures import signatures
 
 _log = structlog.get_logger()
@@ -132,7 +132,7 @@ def audit_verify(
 
     Raises:
         UsageError: a file cannot be read.
-        RefusedError: there is no evidence, or the file is none.
+        RefusedError: there is no evidence, the file is none, or a cutover is staged.
         FailedError: the server refused or was lost.
     """
     keys = public_keys(request.keys)
@@ -146,6 +146,7 @@ def audit_verify(
         pinned(second, read_only=True),
     ):
         evidence = evidence_of(connection, request.evidence, request.refactor, request.dsn)
+        refuse_staged(connection, last_turns(connection))
         stones = signatures(connection, evidence.manifest.places.name, (*keys, *more))
         result = _verify(
             connection, second, request, evidence, stones=stones, keys=keys, report=report

@@ -34,7 +34,7 @@ def abort(
             started = time.monotonic()
             opened.stager.take_away(_ROWS)
             took = time.monotonic() - started
-            left = opened.stager.pairs()
+            left = opened.stager.left()
             report(Progress(phase=Phase.TAKE_AWAY, done=left))
             if left:
                 time.sleep(took * request.pacing.rest)

@@ -61,7 +61,7 @@ class OnlineRequest:
 
     Attributes:
         chain: files and database.
-        accept: names of guards that the operator overrules.
+        accept: names of guards that the operator overrules, and ``deletions``.
         max_lock_ms: how long to wait for a lock, milliseconds, before giving up and trying again;
             never 0.
         retries: how often.

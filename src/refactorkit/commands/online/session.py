@@ -8,6 +8,7 @@ from pathlib import Path
 from refactorkit.commands.chain import Chain, Found, look, reading
 from refactorkit.commands.former import keeping_former, with_former
 from refactorkit.commands.online.model import OnlineRequest
+from refactorkit.commands.operation.deletions import guards
 from refactorkit.errors import NOTHING_CHANGED, RefactorkitError, RefusedError, UsageError
 from refactorkit.mapping.compiled import refactor_of
 from refactorkit.mapping.model import Mapping
@@ -131,8 +132,8 @@ def session(request: OnlineRequest, *, alone: bool = True) -> Iterator[Session]:
             if alone:
                 refuse_read_only(connection, request.chain.dsn)
                 checksums.refuse_unusable(connection, will_record=True)
-            if request.accept:
-                set_for_session(connection, {"refactorkit.accept": ",".join(request.accept)})
+            if accepted := guards(request.accept):
+                set_for_session(connection, {"refactorkit.accept": ",".join(accepted)})
         opened = Session(
             request=request,
             connection=connection,

@@ -18,7 +18,7 @@ from refactorkit.postgres.connection import Connection
 from refactorkit.postgres.evidence_facts import TurnFacts
 from refactorkit.postgres.identity import Identity, identify
 from refactorkit.postgres.operations import Operation
-from refactorkit.postgres.refactors import Turn, last_turns
+from refactorkit.postgres.refactors import Turn, last_turns, refuse_staged
 from refactorkit.postgres.report_logs import HoldEvent, KeptEvidence, PurgeEvent, TurnEvent
 from refactorkit.postgres.tombstones import Tombstone, read_tombstones
 
@@ -90,6 +90,7 @@ def find(
         RefusedError: none has run here, or its archive was destroyed.
     """
     turn, mapping = the_turn(last_turns(connection), request.refactor, request.dsn)
+    refuse_staged(connection, (turn,))
     if verified is not None and verified.manifest.places.name != turn.name:
         raise UsageError(
             f"The evidence is of {verified.manifest.places.name}, and not of {turn.name}.",
