@@ -58,7 +58,7 @@ def online_figures(
         made.append(
             Figure(
                 name="growth_of_online",
-                text=f"online cutover with {growth:.3g} times the patients, the worst case",
+                text=f"online cutover, {growth:.3g} times the patients, worst case",
                 value=max(large / small for large, small in by_case),
                 unit="x",
                 bar=growth * MORE_THAN_LINEAR,
