@@ -29,7 +29,7 @@ class Stage:
         look_first: the guards; changes nothing.
         prepare: the archive, and what triggers will do.
         expand: columns, checks and triggers, under one short lock.
-        complete: what is kept of the target, which now has its columns.
+        complete: what is kept of the target, which now has its columns; what a batch does.
         checks: validates one check each.
         natives: notes who is nobody's subject.
         batch: looks at as many rows as ``refactorkit.batch`` says.
@@ -73,7 +73,7 @@ class Stage:
 def stage_of(mapping: Mapping) -> Stage:
     """Return the statements of one mapping."""
     made: Any = environment(mapping).get_template("stage.sql.j2").module
-    name, target = mapping.name, mapping.target
+    name, target, staged = mapping.name, mapping.target, staging(mapping)
     table = f"public.{q(target.table)}"
     return Stage(
         table=f"{name}_stage",
@@ -88,9 +88,9 @@ def stage_of(mapping: Mapping) -> Stage:
             for check in target.checks
         ),
         natives=str(made.natives()).encode(),
-        batch=str(made.batch()).encode(),
+        batch=f"SELECT {staged.batch}()".encode(),
         recount=str(made.count_again()).encode(),
-        helpers=staging(mapping).helpers,
+        helpers=staged.helpers,
         indexes=tuple(
             NewIndex(
                 name=index,

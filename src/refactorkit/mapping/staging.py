@@ -67,6 +67,7 @@ class Staging:
         own_tables: the tables of staging itself, but ``late``.
         late: the table of the subjects that are given back under the lock alone.
         locked: the tables that are locked to begin, in the order of Up; the target first.
+        batch: the function that does one batch.
     """
 
     tables: tuple[str, ...]
@@ -79,6 +80,7 @@ class Staging:
     capture_source: str
     capture_target: str
     shield: str
+    batch: str
     references: tuple[Reference, ...]
     helpers: tuple[Helper, ...]
 
@@ -89,7 +91,7 @@ def staging(mapping: Mapping) -> Staging:
     source, target = f"public.{mapping.source.table}", f"public.{mapping.target.table}"
     prefix = f"archive.{name}_stage"
     capture_source, capture_target = f"{prefix}_capture_source", f"{prefix}_capture_target"
-    shield = f"{prefix}_shield"
+    shield, batch = f"{prefix}_shield", f"{prefix}_batch"
     references = tuple(
         Reference(
             table=part.table,
@@ -148,10 +150,17 @@ def staging(mapping: Mapping) -> Staging:
         late=f"{prefix}_late",
         locked=(target, source, *(f"public.{r.table}" for r in references)),
         triggers=tuple(triggers),
-        functions=(capture_source, capture_target, shield, *(r.function for r in references)),
+        functions=(
+            capture_source,
+            capture_target,
+            shield,
+            batch,
+            *(r.function for r in references),
+        ),
         capture_source=capture_source,
         capture_target=capture_target,
         shield=shield,
+        batch=batch,
         references=references,
         helpers=tuple(_helpers(mapping)),
     )

@@ -108,6 +108,16 @@ def set_for_session(connection: Connection, settings: Mapping[str, str]) -> None
         connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
 
 
+def set_for_transaction(connection: Connection, settings: Mapping[str, str]) -> None:
+    """Set configuration parameters until the transaction ends, in one round trip."""
+    connection.execute(
+        "SELECT pg_catalog.set_config(s.name, s.value, true)"
+        " FROM ROWS FROM (pg_catalog.unnest(%s::pg_catalog.text[]),"
+        " pg_catalog.unnest(%s::pg_catalog.text[])) AS s (name, value)",
+        (list(settings), list(settings.values())),
+    )
+
+
 def fetch_value(
     connection: Connection,
     query: LiteralString | sql.Composed,

@@ -18,7 +18,12 @@ from refactorkit.mapping.stage import NewIndex, Stage
 from refactorkit.mapping.staging import Helper
 from refactorkit.mapping.verification import Check
 from refactorkit.postgres import server_errors
-from refactorkit.postgres.connection import Connection, fetch_value, set_for_session
+from refactorkit.postgres.connection import (
+    Connection,
+    fetch_value,
+    set_for_session,
+    set_for_transaction,
+)
 from refactorkit.postgres.lock_waits import LockLimits, pause_seconds
 from refactorkit.postgres.verification import Outcome, run_check, snapshot
 
@@ -302,12 +307,9 @@ class Stager:
             try:
                 with self._connection.transaction():
                     self._connection.execute(b"SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-                    for name, value in (
-                        _PINNED | self._lock_timeout() | dict(settings or {})
-                    ).items():
-                        self._connection.execute(
-                            "SELECT pg_catalog.set_config(%s, %s, true)", (name, value)
-                        )
+                    set_for_transaction(
+                        self._connection, _PINNED | self._lock_timeout() | dict(settings or {})
+                    )
                     for statement in statements:
                         self._connection.execute(statement)
             except _DO_AGAIN as error:
