@@ -1,5 +1,6 @@
 """Fixtures: one server a session (a worker, under xdist), a fresh database a test."""
 
+import signal
 from collections.abc import Callable, Iterator
 
 import psycopg
@@ -8,6 +9,10 @@ import pytest
 from tests.support import servers
 from tests.support.databases import Databases
 from tests.support.servers import Server
+
+# A shell starts what runs in the background deaf to Ctrl-C: programs under test must hear it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:
