@@ -1455,7 +1455,7 @@ DECLARE
             END IF;
             SELECT * INTO STRICT g FROM archive.patients_stage;
             walk := '{}';
-            IF NOT g.walked THEN
+            IF NOT g.walked AND wanted > 0 THEN
                 -- In two texts: an OR would keep a plan that is made once from the place in the index.
                 IF g.walked_to IS NULL THEN
                     walk := ARRAY(SELECT n.key

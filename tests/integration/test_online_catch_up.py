@@ -99,15 +99,18 @@ def test_an_application_that_writes_faster_is_given_up_on_and_what_is_staged_sta
     clinic: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection = connect(clinic)
-    real = Stager.batch
     is_writing = True
 
-    def and_all_again(self: Stager, rows: int) -> None:
-        real(self, rows)
-        if is_writing:
-            connection.execute(EDIT_ALL)
+    def and_all_again(real: Callable[[Stager, int], None]) -> Callable[[Stager, int], None]:
+        def look(self: Stager, rows: int) -> None:
+            real(self, rows)
+            if is_writing:
+                connection.execute(EDIT_ALL)
 
-    monkeypatch.setattr(Stager, "batch", and_all_again)
+        return look
+
+    for kind in ("walk", "look_again"):
+        monkeypatch.setattr(Stager, kind, and_all_again(getattr(Stager, kind)))
     monkeypatch.setattr("refactorkit.commands.online.fill._PATIENCE_SECONDS", 1.0)
 
     with pytest.raises(BusyError, match="writes faster than can be caught up with"):
@@ -143,7 +146,7 @@ def test_what_comes_in_one_go_is_caught_up_with_as_long_as_it_gets_less(
     connection = connect(clinic)
     stage(request(clinic))
     connection.execute(f"{EDIT_ALL} WHERE id <= 60")
-    real = Stager.batch
+    real = Stager.look_again
     jobs = [EDIT_ALL]
 
     def beside_a_job(self: Stager, rows: int) -> None:
@@ -152,7 +155,7 @@ def test_what_comes_in_one_go_is_caught_up_with_as_long_as_it_gets_less(
         if jobs:
             connection.execute(jobs.pop().encode())
 
-    monkeypatch.setattr(Stager, "batch", beside_a_job)
+    monkeypatch.setattr(Stager, "look_again", beside_a_job)
     monkeypatch.setattr(filling, "_CATCH_UP_ROWS", 10)
     monkeypatch.setattr(filling, "_PATIENCE_SECONDS", 0.3)
 

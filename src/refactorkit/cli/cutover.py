@@ -121,7 +121,7 @@ def cutover(
             min=0,
             metavar="TIMES",
             rich_help_panel=_ONLINE,
-            help="Pause after a batch, as a multiple of the time that it took.",
+            help="Pause after a batch of subjects, as a multiple of the time that it took.",
         ),
     ] = Pacing().rest,
     replica_lag_mb: Annotated[

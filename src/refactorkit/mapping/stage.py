@@ -32,7 +32,8 @@ class Stage:
         complete: what is kept of the target, which now has its columns; what a batch does.
         checks: validates one check each.
         natives: notes who is nobody's subject.
-        batch: looks at as many rows as ``refactorkit.batch`` says.
+        batch: looks at as many rows as ``refactorkit.walked`` and ``refactorkit.written`` say: the
+            next of all, and those that were written meanwhile.
         recount: counts pairs and subjects, where the running counts are not sure.
         helpers: indexes that staging itself needs, where there is none of the kind.
         indexes: those of the new version.

@@ -186,16 +186,23 @@ class Stager:
                     ),
                 )
 
-    def batch(self, rows: int) -> None:
-        """Look at as many rows as that: those that were written meanwhile first."""
-        self._transaction(
-            (self._stage.batch,),
-            doing="Making subjects",
-            settings={"refactorkit.batch": str(rows)},
-        )
+    def walk(self, rows: int) -> None:
+        """Make subjects for so many rows, the next in the order of their keys."""
+        self._batch(walked=rows)
+
+    def look_again(self, rows: int) -> None:
+        """Look at as many rows as that which were written meanwhile."""
+        self._batch(written=rows)
         self._untidy += rows
         if self._untidy >= _TIDY_AFTER:
             self._tidy()
+
+    def _batch(self, *, walked: int = 0, written: int = 0) -> None:
+        self._transaction(
+            (self._stage.batch,),
+            doing="Making subjects",
+            settings={"refactorkit.walked": str(walked), "refactorkit.written": str(written)},
+        )
 
     def index(self, report: Callable[[str], None]) -> None:
         """Build the indexes of the new version; nobody waits for it."""

@@ -38,13 +38,17 @@ def fill(session: Session, report: Report) -> Staged:
     while not staged.walked:
         _wait_for_replicas(session, report, Phase.FILL)
         started = time.monotonic()
-        session.stager.batch(rows)
+        session.stager.walk(rows)
         took = time.monotonic() - started
         staged = must_be_staged(session)
         report(_progress(staged, total=total, first=first, seconds=time.monotonic() - began))
-        rows = max(pacing.fewest_rows, next_batch(rows, took * 1000, pacing.batch_ms))
         if not staged.walked:
             time.sleep(took * pacing.rest)
+            # No rest after this: the longer the walk takes, the more is written meanwhile.
+            if staged.waiting >= rows:
+                session.stager.look_again(_CATCH_UP_ROWS)
+                staged = must_be_staged(session)
+        rows = max(pacing.fewest_rows, next_batch(rows, took * 1000, pacing.batch_ms))
     return staged
 
 
@@ -76,7 +80,7 @@ def catch_up(session: Session, report: Report) -> Staged:
             if staged.waiting > _CATCH_UP_ROWS:
                 _wait_for_replicas(session, report, Phase.CATCH_UP)
             report(Progress(phase=Phase.CATCH_UP, note=f"{staged.waiting:,} rows written since"))
-            session.stager.batch(_CATCH_UP_ROWS)
+            session.stager.look_again(_CATCH_UP_ROWS)
             has_looked = True
             continue
         if not staged.is_counted:

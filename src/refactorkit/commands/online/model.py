@@ -44,7 +44,8 @@ class Pacing:
         batch_rows: of the first batch; later ones follow ``batch_ms``.
         fewest_rows: of any later batch.
         batch_ms: how long a batch should take, milliseconds: a slower server gets smaller ones.
-        rest: how long to pause after a batch, as a multiple of what it took.
+        rest: how long to pause after a batch, as a multiple of what it took; rows that were written
+            meanwhile are looked at without a pause, or they would become more and more.
         replica_lag_bytes: pause while a replica is further behind than this.
     """
 
