@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from queue import Queue
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -14,6 +15,7 @@ from refactorkit.commands.online import fill as filling
 from refactorkit.commands.seed import SeedRequest, seed
 from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.embedded import EmbeddedServer
+from refactorkit.postgres.staging import Stager
 from tests.support.chain import migrate
 from tests.support.online import request
 from tests.support.queries import scalar
@@ -110,6 +112,40 @@ def test_it_rests_for_as_long_as_it_worked_times_what_is_asked(
     assert len(rests) >= PATIENTS // 20_000 + 2
     assert sum(rests[1:]) > 3 * 0.5 * sum(worked)
     assert sum(rests[1:]) < 3 * sum(worked)
+
+
+def test_it_does_not_rest_after_rows_that_were_written_meanwhile(
+    make_database: Callable[[int], str],
+    connect: Callable[..., psycopg.Connection],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The longer it took, the more of them there would be."""
+    url = make_database(10)
+    seeded(url)
+    connection = connect(url)
+    rests: list[float] = []
+    walks: list[int] = []
+    looks: list[int] = []
+    monkeypatch.setattr(
+        filling, "time", SimpleNamespace(monotonic=time.monotonic, sleep=rests.append)
+    )
+    real = Stager.look_again
+
+    def look(self: Stager, rows: int) -> None:
+        looks.append(len(walks))
+        real(self, rows)
+
+    def edit(progress: Progress) -> None:
+        if progress.phase is Phase.FILL:
+            walks.append(progress.done)
+            connection.execute("UPDATE public.patients SET age = age + 1 WHERE id <= 300")
+
+    monkeypatch.setattr(Stager, "look_again", look)
+    stage(request(url, pacing=Pacing(batch_rows=200, fewest_rows=200, batch_ms=0)), edit)
+
+    # What is written after the first walk is looked at after the second one, and so on.
+    assert [each for each in looks if each < len(walks)] == list(range(2, len(walks)))
+    assert len(rests) == len(walks) - 1
 
 
 @pytest.mark.parametrize(

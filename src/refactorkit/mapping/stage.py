@@ -73,7 +73,7 @@ class Stage:
 
 def stage_of(mapping: Mapping) -> Stage:
     """Return the statements of one mapping."""
-    made: Any = environment(mapping).get_template("stage.sql.j2").module
+    made, abort, compare = _templates(mapping, "stage", "stage_abort", "stage_compare")
     name, target, staged = mapping.name, mapping.target, staging(mapping)
     table = f"public.{q(target.table)}"
     return Stage(
@@ -104,17 +104,22 @@ def stage_of(mapping: Mapping) -> Stage:
             f"VACUUM (ANALYZE) archive.{name}_map".encode(),
             f"VACUUM (ANALYZE) {table}".encode(),
         ),
-        differences=str(made.differences()),
+        differences=str(compare.differences()),
         compared=f"SELECT count(*) FROM archive.{name}_map",
-        take_away=str(made.take_away()).encode(),
-        left=str(made.left()).encode(),
-        contract=str(made.contract()).encode(),
+        take_away=str(abort.take_away()).encode(),
+        left=str(abort.left()).encode(),
+        contract=str(abort.contract()).encode(),
         unvalidated=str(made.unvalidated()).encode(),
         rows=(
             "SELECT greatest(reltuples, 0)::bigint FROM pg_catalog.pg_class"
             f" WHERE oid = 'public.{mapping.source.table}'::regclass"
         ).encode(),
     )
+
+
+def _templates(mapping: Mapping, *names: str) -> list[Any]:
+    found = environment(mapping)
+    return [found.get_template(f"{name}.sql.j2").module for name in names]
 
 
 def _statements(text: object) -> tuple[bytes, ...]:

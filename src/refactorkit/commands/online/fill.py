@@ -44,7 +44,7 @@ def fill(session: Session, report: Report) -> Staged:
         report(_progress(staged, total=total, first=first, seconds=time.monotonic() - began))
         if not staged.walked:
             time.sleep(took * pacing.rest)
-            # No rest after this: the longer the walk takes, the more is written meanwhile.
+            # No rest after this, or the walk takes longer, and more is written meanwhile.
             if staged.waiting >= rows:
                 session.stager.look_again(_CATCH_UP_ROWS)
                 staged = must_be_staged(session)
