@@ -9,7 +9,7 @@ import pytest
 from refactorkit.commands.online import Pacing, Phase, Progress, cutover, stage
 from refactorkit.commands.online import fill as filling
 from refactorkit.commands.seed import SeedRequest, seed
-from refactorkit.errors import BusyError
+from refactorkit.errors import BusyError, RefusedError
 from refactorkit.postgres.dsn import Dsn
 from refactorkit.postgres.staging import Stager
 from tests.support.online import request
@@ -195,3 +195,30 @@ def test_a_table_that_was_emptied_is_caught_up_with_before_the_switch(
     stage(request(clinic))
 
     assert scalar(connection, "SELECT count(*) FROM archive.patients_map") == 0
+
+
+@pytest.mark.parametrize(
+    ("write", "key"),
+    [
+        ("UPDATE public.patients SET user_id = 999999 WHERE id = 60", 60),
+        ("INSERT INTO public.patients (id, name, user_id) VALUES (4000, 'Nora', 999999)", 4000),
+    ],
+    ids=["a row that has a subject", "a row that has none"],
+)
+def test_a_row_that_names_nobody_is_refused_by_its_key(
+    clinic: str, connect: Connect, write: str, key: int
+) -> None:
+    """Who restores or replicates rows looks at no foreign key; our triggers fire all the same."""
+    connection = connect(clinic)
+    stage(request(clinic))
+    connection.execute("SET session_replication_role = replica")
+    connection.execute(write.encode())
+
+    with pytest.raises(
+        RefusedError, match=rf"name a user_id that is not in public\.users: id {key}\."
+    ):
+        stage(request(clinic))
+
+    assert scalar(connection, "SELECT count(*) FROM archive.patients_stage_captured") == 1
+    connection.execute(f"UPDATE public.patients SET user_id = 1 WHERE id = {key}".encode())
+    assert cutover(request(clinic)).exit_code == 0
