@@ -85,12 +85,13 @@ def _statements(costs: Sequence[StatementCost]) -> dict[str, Any]:
 
 
 def online_document(run: OnlineRun) -> dict[str, Any]:
-    """Return one online cutover as JSON can hold it; times in milliseconds, but for ``seconds``."""
+    """Return one online cutover as JSON can hold it; times in milliseconds but for seconds."""
     return {
         "patients": run.patients,
         "case": run.case.value,
         "colliding_assessments": run.colliding_assessments,
         "seconds": round(run.seconds, 1),
+        "cpu_seconds": _rounded(run.cpu_seconds),
         "locked_ms": round(run.locked_ms, 1),
         "neighbour_ms": round(run.neighbour_ms, 1),
         "attempts": run.attempts,

@@ -125,6 +125,17 @@ class Laboratory:
             wal_bytes=wal,
         )
 
+    def first_backend(self, name: str, application: str) -> int:
+        """Return the process of an application's first connection to a database that is there."""
+        return int(
+            fetch_value(
+                self._observer,
+                "SELECT pid FROM pg_catalog.pg_stat_activity"
+                " WHERE datname = %s AND application_name = %s ORDER BY backend_start LIMIT 1",
+                (name, application),
+            )
+        )
+
     def wal_position(self) -> int:
         """Return how many bytes of write-ahead log there are since the server was made."""
         return int(

@@ -50,18 +50,17 @@ def online_figures(
             )
         )
     if len(patients) == 2:  # noqa: PLR2004 - the large size and the small one
-        by_case = [
-            [_median(_of(runs, n, case), lambda run: run.seconds) for n in patients]
-            for case in Case
-        ]
         growth = patients[0] / patients[1]
         made.append(
             Figure(
                 name="growth_of_online",
                 text=f"online cutover, {growth:.3g} times the patients, worst case",
-                value=max(large / small for large, small in by_case),
+                value=_most_growth(runs, patients, lambda run: run.seconds),
                 unit="x",
                 bar=growth * MORE_THAN_LINEAR,
+                cpu_value=None
+                if any(run.cpu_seconds is None for run in runs)
+                else _most_growth(runs, patients, lambda run: run.cpu_seconds or 0.0),
             )
         )
     made += [
@@ -90,6 +89,17 @@ def _locked(run: OnlineRun) -> float:
 
 def _stall(run: OnlineRun) -> float:
     return run.longest_ms
+
+
+def _most_growth(
+    runs: Sequence[OnlineRun], patients: Sequence[int], value: Callable[[OnlineRun], float]
+) -> float:
+    """Return by how much the medians of the two sizes differ, in the case where it is most."""
+    large, small = patients
+    return max(
+        _median(_of(runs, large, case), value) / _median(_of(runs, small, case), value)
+        for case in Case
+    )
 
 
 def _of(runs: Sequence[OnlineRun], patients: int, case: Case) -> list[OnlineRun]:

@@ -25,6 +25,7 @@ from benchmarks.pgbench import (
     Pgbench,
     Transaction,
 )
+from benchmarks.processes import cpu_seconds
 from benchmarks.stock import Stock, chain_of
 from refactorkit.commands.chain import Limits
 from refactorkit.commands.former import DropFormerRequest, drop_former
@@ -90,6 +91,8 @@ class OnlineRun:
         case: what was cut over, and how.
         colliding_assessments: how many rows the switch had to write for them.
         seconds: of the whole cutover, without verify.
+        cpu_seconds: of its server process, until the last foreign key is validated; None where the
+            system does not tell.
         locked_ms: from the first lock of the switch to its commit, by the server's clock.
         neighbour_ms: the longest that a reader of ``users`` waited while the switch was tried.
         attempts: of the switch.
@@ -104,6 +107,7 @@ class OnlineRun:
     case: Case
     colliding_assessments: int
     seconds: float
+    cpu_seconds: float | None
     locked_ms: float
     neighbour_ms: float
     attempts: int
@@ -128,9 +132,11 @@ def measure_online(laboratory: Laboratory, directory: Path, stock: Stock, case: 
         dsn, url = laboratory.dsn(name), laboratory.url(name)
         persons = _prepare(dsn, case)
         marks: dict[str, float] = {}
+        worker = _Worker(laboratory, name)
 
         def report(progress: Progress) -> None:
             marks.setdefault(progress.phase, time.monotonic())
+            worker.look()
 
         application = Pgbench.start(
             url, VERSION_10, folder=_made(folder, "10"), clients=CLIENTS, persons=persons,
@@ -173,6 +179,7 @@ def measure_online(laboratory: Laboratory, directory: Path, stock: Stock, case: 
         case=case,
         colliding_assessments=colliding,
         seconds=ended - began,
+        cpu_seconds=worker.cpu_seconds,
         locked_ms=result.locked_ms,
         neighbour_ms=max(
             each.ms - NEIGHBOUR_SLEEPS_MS
@@ -186,6 +193,22 @@ def measure_online(laboratory: Laboratory, directory: Path, stock: Stock, case: 
         failed_elsewhere=sum(each.ended_at < switch for each in failed)
         + sum(each.has_failed for each in later),
     )
+
+
+class _Worker:
+    """The server process that cuts over; it is gone before the cutover says that it is done."""
+
+    def __init__(self, laboratory: Laboratory, database: str) -> None:
+        self._laboratory = laboratory
+        self._database = database
+        self._pid: int | None = None
+        self.cpu_seconds: float | None = None
+
+    def look(self) -> None:
+        """Note what it has used up to now."""
+        if self._pid is None:
+            self._pid = self._laboratory.first_backend(self._database, "refactorkit")
+        self.cpu_seconds = cpu_seconds(self._pid)
 
 
 def up_to(moment: float, transactions: Sequence[Transaction]) -> list[Transaction]:

@@ -587,7 +587,7 @@ BEGIN
             UNION ALL
             SELECT format('%s is there, and is not a table of this refactor', c.oid::regclass)
             FROM pg_class AS c
-            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges'), to_regclass('archive.patients_former_writes'), to_regclass('archive.patients_tombstone_signatures'), to_regclass('archive.patients_operations'), to_regclass('archive.patients_stage'), to_regclass('archive.patients_stage_captured'), to_regclass('archive.patients_stage_natives'), to_regclass('archive.patients_stage_former'), to_regclass('archive.patients_stage_late'), to_regclass('archive.patients_free')]::oid[])
+            WHERE c.oid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges'), to_regclass('archive.patients_former_writes'), to_regclass('archive.patients_tombstone_signatures'), to_regclass('archive.patients_operations'), to_regclass('archive.patients_stage'), to_regclass('archive.patients_stage_captured'), to_regclass('archive.patients_stage_parked'), to_regclass('archive.patients_stage_natives'), to_regclass('archive.patients_stage_former'), to_regclass('archive.patients_stage_late'), to_regclass('archive.patients_free')]::oid[])
                 AND (c.relkind <> 'r' OR c.relrowsecurity OR c.relhasrules OR EXISTS (
                     SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent)))
             UNION ALL
@@ -601,7 +601,7 @@ BEGIN
                             AND p.pronamespace = to_regnamespace('archive')
                             AND NOT p.prosecdef AND p.proconfig = ARRAY['search_path=pg_catalog, pg_temp']
                             AND encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') = 'f5b0f3daaad0867d84fa5739e02496fc06244cd215b37b0477c9ce18cdef1212'))
-                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges'), to_regclass('archive.patients_former_writes'), to_regclass('archive.patients_tombstone_signatures'), to_regclass('archive.patients_operations'), to_regclass('archive.patients_stage'), to_regclass('archive.patients_stage_captured'), to_regclass('archive.patients_stage_natives'), to_regclass('archive.patients_stage_former'), to_regclass('archive.patients_stage_late'), to_regclass('archive.patients_free')]::oid[])
+                AND t.tgrelid = ANY (ARRAY[to_regclass('archive.patients_turns'), to_regclass('archive.patients_map'), to_regclass('archive.patients_past'), to_regclass('archive.patients_tombstones'), to_regclass('archive.patients_decisions'), to_regclass('archive.patients_triggers'), to_regclass('archive.patients_indexes'), to_regclass('archive.patients_kept_users'), to_regclass('archive.patients_written_patients'), to_regclass('archive.patients_withheld_patients'), to_regclass('archive.patients_written_users'), to_regclass('archive.patients_kept_refresh_tokens'), to_regclass('archive.patients_kept_user_clinics'), to_regclass('archive.patients_kept_notification_queue'), to_regclass('archive.patients_kept_assessments'), to_regclass('archive.patients_withheld_assessments'), to_regclass('archive.patients_holds'), to_regclass('archive.patients_purges'), to_regclass('archive.patients_former_writes'), to_regclass('archive.patients_tombstone_signatures'), to_regclass('archive.patients_operations'), to_regclass('archive.patients_stage'), to_regclass('archive.patients_stage_captured'), to_regclass('archive.patients_stage_parked'), to_regclass('archive.patients_stage_natives'), to_regclass('archive.patients_stage_former'), to_regclass('archive.patients_stage_late'), to_regclass('archive.patients_free')]::oid[])
         );
     END IF;
 
@@ -644,7 +644,7 @@ BEGIN
                     (SELECT max(id) FROM public.users))) END
         INTO reach;
         IF NOT current_setting('refactorkit.staged') = '' THEN -- those that have their id need no other
-            SELECT reach + count(*) INTO reach FROM archive.patients_stage_captured;
+            reach := reach + (SELECT count(*) FROM archive.patients_stage_captured) + (SELECT count(*) FROM archive.patients_stage_parked);
             IF current_setting('refactorkit.staged') = 'partly' THEN
                 SELECT reach + count(*) INTO reach
                 FROM public.patients AS s
@@ -1409,6 +1409,7 @@ DECLARE
     wanted CONSTANT integer := coalesce(nullif(current_setting('refactorkit.batch', true), '')::integer, 10000);
     -- Keys that were written down, of either table; keys that the walk over all rows comes to next.
     sources integer[];
+    deleted integer[];
     targets integer[];
     walk integer[];
     looked_at integer[];
@@ -1445,9 +1446,10 @@ DECLARE
             )
             SELECT
                 coalesce(array_agg(DISTINCT t.key) FILTER (WHERE t.side = 'source'), '{}'),
+                coalesce(array_agg(DISTINCT t.key) FILTER (WHERE t.side = 'gone'), '{}'),
                 coalesce(array_agg(DISTINCT t.key) FILTER (WHERE t.side = 'target'), '{}'),
                 coalesce(bool_or(t.side = 'all'), false)
-            INTO sources, targets, truncated
+            INTO sources, deleted, targets, truncated
             FROM taken AS t;
             IF truncated THEN -- a TRUNCATE names no row: all are looked at again
                 UPDATE archive.patients_stage
@@ -1481,6 +1483,19 @@ DECLARE
                 UPDATE archive.patients_stage
                 SET walked_to = coalesce(walk[cardinality(walk)], walked_to), walked = cardinality(walk) = 0;
             END IF;
+            IF g.walked THEN
+                WITH taken AS (
+                    DELETE FROM archive.patients_stage_parked AS c
+                    WHERE c.key = ANY (ARRAY(SELECT o.key FROM archive.patients_stage_parked AS o ORDER BY o.key LIMIT wanted))
+                    RETURNING c.key
+                )
+                SELECT sources || deleted || coalesce(array_agg(t.key), '{}') INTO sources FROM taken AS t;
+            ELSE -- the walk comes to the others later
+                INSERT INTO archive.patients_stage_parked (key)
+                SELECT c.key FROM unnest(sources) AS c (key) WHERE c.key <= g.walked_to
+                ON CONFLICT DO NOTHING;
+                sources := ARRAY(SELECT c.key FROM unnest(deleted) AS c (key) WHERE c.key <= g.walked_to);
+            END IF;
             -- A subject that was written past the shield is made again; its pair says from which row.
             looked_at := ARRAY(
                 SELECT p.source_id FROM archive.patients_map AS p WHERE p.target_id = ANY (targets)
@@ -1504,14 +1519,6 @@ DECLARE
                 END IF;
             END IF;
 
-            IF NOT g.walked THEN -- the walk comes to the others later
-                sources := ARRAY(
-                    SELECT c.key FROM unnest(sources) AS c (key) WHERE c.key <= g.walked_to
-                    UNION ALL
-                    SELECT p.source_id FROM unnest(sources) AS c (key)
-                    JOIN archive.patients_map AS p ON p.source_id = c.key
-                    WHERE c.key > g.walked_to OR g.walked_to IS NULL);
-            END IF;
             looked_at := ARRAY(SELECT DISTINCT c.key FROM unnest(sources || walk) AS c (key) ORDER BY c.key);
             new_pairs := 0;
             new_subjects := 0;
@@ -1729,7 +1736,6 @@ DECLARE
                         SELECT s.id AS id, hash_record_extended(ROW(s.id, s.name, s.age, s.menopause_status, s.years_menopause, s.bmi, s.bp_systolic, s.bp_diastolic, s.activity, s.smoking, s.hypertension, s.heart_disease, s.chol, s.ldl, s.hdl, s.triglycerides, s.created_at, s.updated_at, s.family_history, s.phys_activity, s.user_id), 0) AS row_hash
                         FROM public.patients AS s
                         WHERE s.id = ANY (fresh)
-                            AND NOT EXISTS (SELECT FROM archive.patients_map AS p WHERE p.source_id = s.id)
                         ORDER BY s.id
                     ) AS new;
                 END IF;
@@ -1766,8 +1772,7 @@ DECLARE
                     s.triglycerides
                 FROM public.patients AS s
                 JOIN archive.patients_map AS m ON m.source_id = s.id
-                WHERE s.id = ANY (fresh || lacking) AND m.kind = 'subject'
-                    AND NOT EXISTS (SELECT FROM public.users AS t WHERE t.id = m.target_id) AND s.id <> ALL (kept);
+                WHERE s.id = ANY (fresh || lacking) AND m.kind = 'subject' AND s.id <> ALL (kept);
                 GET DIAGNOSTICS n = ROW_COUNT;
                 new_subjects := new_subjects + n;
                 IF cardinality(kept) > 0 THEN
@@ -2053,7 +2058,7 @@ DECLARE
             ALTER TABLE public.users RESET (fillfactor);
         END IF;
         ALTER TABLE archive.patients_map RESET (fillfactor);
-        DROP TABLE archive.patients_stage, archive.patients_stage_captured, archive.patients_stage_natives, archive.patients_stage_former;
+        DROP TABLE archive.patients_stage, archive.patients_stage_captured, archive.patients_stage_parked, archive.patients_stage_natives, archive.patients_stage_former;
         DROP FUNCTION IF EXISTS archive.patients_stage_capture_source();
         DROP FUNCTION IF EXISTS archive.patients_stage_capture_target();
         DROP FUNCTION IF EXISTS archive.patients_stage_shield();

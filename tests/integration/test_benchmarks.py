@@ -265,7 +265,7 @@ def test_a_transaction_that_hangs_when_measuring_ends_is_no_shorter_for_it() -> 
 def online_run(patients: int, case: Case) -> OnlineRun:
     cost = 100.0 if case is Case.SOME else 0.0
     return OnlineRun(
-        patients=patients, case=case, colliding_assessments=int(cost), seconds=1.0,
+        patients=patients, case=case, colliding_assessments=int(cost), seconds=1.0, cpu_seconds=0.5,
         locked_ms=60 + cost, neighbour_ms=50 + cost, attempts=1, longest_ms=70 + cost, phases={},
         failed_at_the_switch=0 if case is Case.KEPT else 4, failed_elsewhere=0,
     )  # fmt: skip
@@ -292,6 +292,20 @@ def test_an_online_cutover_that_keeps_the_application_waiting_is_a_miss(
     ]
     found = figures(replace(results, online=worse))
     assert name in "".join(each.name for each in found if each.verdict is Verdict.MISS)
+
+
+@pytest.mark.parametrize(("large", "by_cpu"), [(0.9, 1.8), (None, None)])
+def test_the_growth_of_online_cutovers_is_told_by_cpu_time_too(
+    large: float | None, by_cpu: float | None
+) -> None:
+    results = made_up({})
+    runs = [
+        replace(run, cpu_seconds=large) if run.patients == N and run.case is Case.KEPT else run
+        for run in results.online
+    ]
+    found = {each.name: each for each in figures(replace(results, online=runs))}
+    assert found["growth_of_online"].value == 1.0
+    assert found["growth_of_online"].cpu_value == by_cpu
 
 
 def made_up(seconds: dict[tuple[Workload, int], Sequence[float]]) -> Results:

@@ -56,7 +56,7 @@ def test_an_edit_is_written_down_once_and_a_new_key_beside_the_old_one(
     connection.execute("DELETE FROM public.patients WHERE id = 3")
 
     assert scalar(connection, WAITING) == [
-        "source 1", "source 2", "source 9000", "target 1", "source 3",
+        "source 1", "gone 2", "source 9000", "target 1", "gone 3",
     ]  # fmt: skip
 
 

@@ -170,7 +170,7 @@ def test_backends_that_are_killed_at_any_moment_do_no_harm(
     while result is None:
         over = threading.Event()
         # Later and later, so that one attempt gets through in the end.
-        delay = chance.uniform(0, 0.5 * (killed + 1))
+        delay = chance.uniform(0, 0.15 * (killed + 1))
         thread = threading.Thread(target=_strike, args=(killer, delay, over))
         thread.start()
         try:

@@ -16,7 +16,8 @@ CARE_TABLES = ("holds", "purges", "former_writes", "tombstone_signatures", "oper
 LATER_TABLES = ("former_writes", "tombstone_signatures", "operations")
 """Those of them that no Up makes: each comes with the first row that it holds."""
 STAGE_TABLES = (
-    "stage", "stage_captured", "stage_natives", "stage_former", "stage_late", "free",
+    "stage", "stage_captured", "stage_parked", "stage_natives", "stage_former", "stage_late",
+    "free",
 )  # fmt: skip
 PREPARED_TABLES = ("prepared", "prepared_captured")
 

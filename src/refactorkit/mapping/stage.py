@@ -25,6 +25,7 @@ class Stage:
     Attributes:
         table: where the progress is recorded, without its schema.
         captured: where keys that were written meanwhile wait, without its schema.
+        parked: where those of them wait that are looked at once all rows were come to.
         target: the table that takes the rows, with its schema.
         look_first: the guards; changes nothing.
         prepare: the archive, and what triggers will do.
@@ -50,6 +51,7 @@ class Stage:
 
     table: str
     captured: str
+    parked: str
     target: str
     look_first: tuple[bytes, ...]
     prepare: tuple[bytes, ...]
@@ -79,6 +81,7 @@ def stage_of(mapping: Mapping) -> Stage:
     return Stage(
         table=f"{name}_stage",
         captured=f"{name}_stage_captured",
+        parked=f"{name}_stage_parked",
         target=f"public.{target.table}",
         look_first=_statements(made.look_first()),
         prepare=_statements(made.prepare()),

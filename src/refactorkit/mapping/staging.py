@@ -142,7 +142,7 @@ def staging(mapping: Mapping) -> Staging:
     links |= {f"{name}_kept_{table.table}" for table in mapping.table}
     guards = up_guards(mapping)
     archived = tuple(t for t in guards.kept if t.removeprefix("archive.") not in links)
-    own = (prefix, f"{prefix}_captured", f"{prefix}_natives", f"{prefix}_former")
+    own = tuple(f"{prefix}{part}" for part in ("", "_captured", "_parked", "_natives", "_former"))
     return Staging(
         tables=(*archived, *own, f"{prefix}_late"),
         archived=archived,

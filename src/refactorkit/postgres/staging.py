@@ -56,7 +56,9 @@ class Staged:
         is_expanded: whether columns and triggers are there.
         subjects: rows that were made in the target, and that the old version can see.
         waiting: at most so many keys were written down since, and are yet to be looked at; 0 where
-            none is.
+            none is; but for those that are parked.
+        has_parked: whether rows were written after they had been come to, which are looked at once
+            all have been; ``parked`` counts them.
         walked: whether every source row has been come to.
         has_natives: whether it is noted who is nobody's subject.
         is_counted: whether the running counts are sure.
@@ -66,6 +68,7 @@ class Staged:
     is_expanded: bool
     subjects: int
     waiting: int
+    has_parked: bool
     walked: bool
     has_natives: bool
     is_counted: bool
@@ -74,7 +77,8 @@ class Staged:
     @property
     def can_switch(self) -> bool:
         """Whether all that is left is what was written last."""
-        return self.walked and self.has_natives and self.is_counted and self.is_ready
+        is_filled = self.walked and not self.has_parked
+        return is_filled and self.has_natives and self.is_counted and self.is_ready
 
 
 class Stager:
@@ -99,8 +103,9 @@ class Stager:
 
     def look(self) -> Staged | None:
         """Return what is staged; None where nothing is."""
-        table, captured = (
-            sql.Identifier("archive", name) for name in (self._stage.table, self._stage.captured)
+        stage = self._stage
+        table, captured, parked = (
+            sql.Identifier("archive", name) for name in (stage.table, stage.captured, stage.parked)
         )
         exists = fetch_value(
             self._connection,
@@ -115,9 +120,10 @@ class Stager:
             sql.SQL(
                 "SELECT is_expanded, subjects, walked, natives IS NOT NULL, is_counted, is_ready,"
                 # From the first to the last: counting them would take longer the more there are.
-                " (SELECT coalesce(pg_catalog.max(id) - pg_catalog.min(id) + 1, 0) FROM {})"
+                " (SELECT coalesce(pg_catalog.max(id) - pg_catalog.min(id) + 1, 0) FROM {}),"
+                " EXISTS (SELECT FROM {})"
                 " FROM {}"
-            ).format(captured, table)
+            ).format(captured, parked, table)
         ).fetchone()
         if row is None:
             raise RefusedError(
@@ -132,7 +138,16 @@ class Stager:
             is_counted=row[4],
             is_ready=row[5],
             waiting=row[6],
+            has_parked=row[7],
         )
+
+    def parked(self) -> int:
+        """Count the keys that wait until all rows have been come to."""
+        query = sql.SQL("SELECT pg_catalog.count(*) FROM {}").format(
+            sql.Identifier("archive", self._stage.parked)
+        )
+        with server_errors.explained(doing="Counting what was written", state=self._state()):
+            return int(fetch_value(self._connection, query))
 
     def look_first(self, *, at_all: bool = False) -> None:
         """Run Up's guards without its locks.
@@ -191,7 +206,11 @@ class Stager:
         self._batch(walked=rows)
 
     def look_again(self, rows: int) -> None:
-        """Look at as many rows as that which were written meanwhile."""
+        """Look at as many rows as that which were written meanwhile.
+
+        As long as not all rows have been come to, those that have been are parked instead; then as
+        many of these are looked at as well.
+        """
         self._batch(written=rows)
         self._untidy += rows
         if self._untidy >= _TIDY_AFTER:
@@ -242,8 +261,10 @@ class Stager:
         )
         comparing = server_errors.explained(doing="Comparing what is staged", state=self._state())
         with comparing, snapshot(self._connection):
-            # Eight queries in one, each over all rows: compiling them costs more than it gains.
-            self._connection.execute("SET LOCAL jit = off")
+            # Each over all rows: compiling them costs more than it gains, and in the order of keys
+            # nothing is written to temporary files beside the application.
+            for setting in ("jit", "enable_hashjoin", "enable_sort"):
+                self._connection.execute(f"SET LOCAL {setting} = off".encode())
             return run_check(self._connection, check, limit=_LISTED)
 
     def take_away(self, rows: int) -> None:
@@ -342,8 +363,9 @@ class Stager:
         """
         with server_errors.explained(doing="Tidying up", state=self._state()):
             self._connection.execute(
-                sql.SQL("VACUUM (SKIP_LOCKED, TRUNCATE false, INDEX_CLEANUP on) {}").format(
-                    sql.Identifier("archive", self._stage.captured)
+                sql.SQL("VACUUM (SKIP_LOCKED, TRUNCATE false, INDEX_CLEANUP on) {}, {}").format(
+                    sql.Identifier("archive", self._stage.captured),
+                    sql.Identifier("archive", self._stage.parked),
                 )
             )
         self._untidy = 0

@@ -306,7 +306,7 @@ def _status(opened: Session) -> OnlineStatus:
         version=opened.version,
         phase=_next_phase(opened, staged, is_validated=not unvalidated),
         subjects=staged.subjects if staged else 0,
-        waiting=staged.waiting if staged else 0,
+        waiting=staged.waiting + opened.stager.parked() if staged else 0,
         unvalidated=unvalidated,
     )
 
@@ -316,7 +316,7 @@ def _next_phase(opened: Session, staged: Staged | None, *, is_validated: bool) -
         if opened.version < opened.mapping.version:
             return Phase.LOOK
         return Phase.VERIFY if is_validated else Phase.VALIDATE
-    if not staged.walked:
+    if not staged.walked or staged.has_parked:
         return Phase.FILL
     if not staged.is_ready:
         return Phase.INDEX

@@ -22,7 +22,7 @@ Report = Callable[[Progress], None]
 
 
 def fill(session: Session, report: Report) -> Staged:
-    """Make a subject for every source row that has none; return what is staged then.
+    """Make a subject for every source row that has none, as it is now; return what is staged then.
 
     Raises:
         RefactorkitError: a row cannot become a subject, or the connection was lost; what was made
@@ -49,6 +49,11 @@ def fill(session: Session, report: Report) -> Staged:
                 session.stager.look_again(_CATCH_UP_ROWS)
                 staged = must_be_staged(session)
         rows = max(pacing.fewest_rows, next_batch(rows, took * 1000, pacing.batch_ms))
+    while staged.has_parked:
+        _wait_for_replicas(session, report, Phase.FILL)
+        report(Progress(phase=Phase.FILL, note=f"{session.stager.parked():,} rows written since"))
+        session.stager.look_again(_CATCH_UP_ROWS)
+        staged = must_be_staged(session)
     return staged
 
 
@@ -65,7 +70,7 @@ def catch_up(session: Session, report: Report) -> Staged:
         if not staged.has_natives:
             session.stager.note_natives()
             continue
-        if not staged.walked:
+        if not staged.walked or staged.has_parked:
             fill(session, report)
             patience = _Patience()
             continue
