@@ -1494,7 +1494,7 @@ DECLARE
                 INSERT INTO archive.patients_stage_parked (key)
                 SELECT c.key FROM unnest(sources) AS c (key) WHERE c.key <= g.walked_to
                 ON CONFLICT DO NOTHING;
-                sources := ARRAY(SELECT c.key FROM unnest(deleted) AS c (key) WHERE c.key <= g.walked_to);
+                sources := deleted;
             END IF;
             -- A subject that was written past the shield is made again; its pair says from which row.
             looked_at := ARRAY(

@@ -1,5 +1,6 @@
 """Rows that are written once the walk has passed them: parked, and swept in order after it."""
 
+import time
 from collections.abc import Callable
 
 import psycopg
@@ -197,6 +198,32 @@ def test_a_plain_up_sweeps_what_was_left_parked(clinic: str, connect: Connect, b
     turn(connection, "up")
 
     assert scalar(connection, LATEST.format("archive")) == TOTAL
+
+
+def test_what_was_parked_leaves_no_dead_rows_to_read_past(clinic: str, connect: Connect) -> None:
+    connection = connect(clinic)
+    killed_in_the_sweep(clinic, connection)
+    vacuums = "SELECT vacuum_count FROM pg_stat_all_tables WHERE relname = 'patients_stage_parked'"
+    before = scalar(connection, vacuums)
+    stage(request(clinic, pacing=PACING))
+
+    deadline = time.monotonic() + 10
+    while scalar(connection, vacuums) == before and time.monotonic() < deadline:
+        time.sleep(0.1)  # statistics come a little later
+    assert scalar(connection, vacuums) != before
+
+
+def test_who_is_deleted_right_before_the_comparison_is_no_difference(
+    clinic: str, connect: Connect
+) -> None:
+    connection = connect(clinic)
+
+    def delete(progress: Progress) -> None:
+        if progress.phase is Phase.COMPARE:
+            connection.execute("DELETE FROM public.patients WHERE id = 60")
+
+    assert cutover(request(clinic, pacing=PACING), delete).exit_code == 0
+    assert scalar(connection, PAIRS) == TOTAL - 1
 
 
 def test_an_abort_takes_what_was_parked_away(clinic: str, connect: Connect) -> None:
