@@ -105,6 +105,28 @@ def test_a_row_that_is_written_again_and_again_is_looked_at_once(
     assert scalar(connection, LATEST.format("public")) == TOTAL
 
 
+def test_the_row_that_the_walk_stands_on_is_parked_and_those_before_it_are_not(
+    clinic: str, connect: Connect
+) -> None:
+    connection = connect(clinic)
+    parked: list[object] = []
+
+    def edit(batch: int) -> None:
+        parked.append(
+            scalar(connection, "SELECT array_agg(key) FROM archive.patients_stage_parked")
+        )
+        if batch == 1:  # enough of them for a look after the next batch
+            connection.execute(f"{EDIT.format(600)} AND id > 500".encode())
+        if batch == 2:
+            assert scalar(connection, "SELECT walked_to FROM archive.patients_stage") == 200
+            connection.execute(f"{EDIT.format(200)} AND id >= 200".encode())
+
+    stage(request(clinic, pacing=PACING), Walk(edit))
+
+    assert parked[:3] == [None, None, [200]]
+    assert scalar(connection, LATEST.format("public")) == TOTAL
+
+
 def test_the_sweep_goes_in_the_order_of_keys_and_takes_as_many_as_it_says(
     clinic: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
