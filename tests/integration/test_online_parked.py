@@ -235,17 +235,32 @@ def test_what_was_parked_leaves_no_dead_rows_to_read_past(clinic: str, connect: 
     assert scalar(connection, vacuums) != before
 
 
-def test_who_is_deleted_right_before_the_comparison_is_no_difference(
-    clinic: str, connect: Connect
+@pytest.mark.parametrize(
+    ("write", "left"),
+    [
+        ("DELETE FROM public.patients WHERE id = 60", TOTAL - 1),
+        ("UPDATE public.patients SET age = 99 WHERE id = 60", TOTAL),
+        (
+            "ALTER TABLE public.users DISABLE TRIGGER patients_stage_shield;"
+            "UPDATE public.users SET first_name = '-' WHERE email = 'patient-60@unclaimed.invalid';"
+            "ALTER TABLE public.users ENABLE ALWAYS TRIGGER patients_stage_shield",
+            TOTAL,
+        ),
+    ],
+    ids=["a patient who is deleted", "a patient who changes", "a subject that changes"],
+)
+def test_what_is_written_right_before_the_comparison_is_no_difference(
+    clinic: str, connect: Connect, write: str, left: int
 ) -> None:
     connection = connect(clinic)
 
-    def delete(progress: Progress) -> None:
+    def meanwhile(progress: Progress) -> None:
         if progress.phase is Phase.COMPARE:
-            connection.execute("DELETE FROM public.patients WHERE id = 60")
+            connection.execute(write.encode())
 
-    assert cutover(request(clinic, pacing=PACING), delete).exit_code == 0
-    assert scalar(connection, PAIRS) == TOTAL - 1
+    assert cutover(request(clinic, pacing=PACING), meanwhile).exit_code == 0
+    assert scalar(connection, PAIRS) == left
+    assert scalar(connection, "SELECT count(*) FROM public.users WHERE first_name = '-'") == 0
 
 
 def test_an_abort_takes_what_was_parked_away(clinic: str, connect: Connect) -> None:
