@@ -664,7 +664,7 @@ BEGIN
                 SELECT format('%s is there already', t)
                 FROM unnest(ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_tombstones', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.patients_holds', 'archive.patients_purges', 'archive.patients_former_writes', 'archive.patients_tombstone_signatures', 'archive.patients_operations', 'archive.notification_queue']) AS t
                 WHERE to_regclass(t) IS NOT NULL
-                    AND NOT (staged AND t = ANY (ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_tombstones', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_holds', 'archive.patients_purges', 'archive.patients_former_writes', 'archive.patients_tombstone_signatures', 'archive.patients_operations']))
+                    AND NOT (staged AND t = ANY (ARRAY['archive.patients_turns', 'archive.patients_map', 'archive.patients_past', 'archive.patients_tombstones', 'archive.patients_decisions', 'archive.patients_triggers', 'archive.patients_indexes', 'archive.patients_kept_users', 'archive.patients_written_patients', 'archive.patients_withheld_patients', 'archive.patients_written_users', 'archive.patients_kept_refresh_tokens', 'archive.patients_kept_user_clinics', 'archive.patients_kept_notification_queue', 'archive.patients_kept_assessments', 'archive.patients_withheld_assessments', 'archive.patients_holds', 'archive.patients_purges', 'archive.patients_former_writes', 'archive.patients_tombstone_signatures', 'archive.patients_operations']))
                 ORDER BY 1
             );
         ELSE
@@ -942,6 +942,145 @@ CREATE TABLE IF NOT EXISTS archive.patients_withheld_patients (
     refactorkit_target_id integer NOT NULL,
     LIKE public.patients,
     PRIMARY KEY (refactorkit_turn, id)
+);
+
+-- Whole rows that Down takes out of version 11, with what they hold, whatever that is. The columns are the
+-- mapping's: those that someone added follow when there is a row to keep.
+
+-- users that differ from what Up made.
+CREATE TABLE IF NOT EXISTS archive.patients_kept_users (
+    refactorkit_turn integer NOT NULL,
+    refactorkit_kind text NOT NULL,
+    id integer,
+    email text,
+    password_hash text,
+    role text,
+    created_at timestamp with time zone,
+    updated_at timestamp with time zone,
+    is_active boolean,
+    last_login_at timestamp with time zone,
+    created_by integer,
+    first_name text,
+    last_name text,
+    date_of_birth date,
+    phone text,
+    address text,
+    menopause_status text,
+    menopause_type text,
+    years_menopause integer,
+    hypertension text,
+    heart_disease text,
+    family_history_diabetes boolean,
+    smoking_status text,
+    consent_personal_data boolean,
+    consent_research_participation boolean,
+    consent_email_updates boolean,
+    consent_analytics boolean,
+    consent_updated_at timestamp with time zone,
+    assessment_frequency_months integer,
+    reminder_email boolean,
+    last_assessment_reminder_sent timestamp with time zone,
+    onboarding_completed boolean,
+    account_status text,
+    deleted_at timestamp with time zone,
+    is_admin boolean,
+    bmi numeric(5,2),
+    bp_systolic integer,
+    bp_diastolic integer,
+    activity text,
+    phys_activity boolean,
+    chol integer,
+    ldl integer,
+    hdl integer,
+    triglycerides integer,
+    PRIMARY KEY (refactorkit_turn, id)
+);
+
+-- refresh_tokens of a subject, which follow it.
+CREATE TABLE IF NOT EXISTS archive.patients_kept_refresh_tokens (
+    refactorkit_turn integer NOT NULL,
+    LIKE public.refresh_tokens,
+    PRIMARY KEY (refactorkit_turn, id)
+);
+
+-- user_clinics of a subject, which follow it.
+CREATE TABLE IF NOT EXISTS archive.patients_kept_user_clinics (
+    refactorkit_turn integer NOT NULL,
+    LIKE public.user_clinics,
+    PRIMARY KEY (refactorkit_turn, user_id, clinic_id)
+);
+
+-- assessments: what version 10 has no column for, with whom the row belonged to: it may be deleted
+-- before that person is erased.
+CREATE TABLE IF NOT EXISTS archive.patients_kept_assessments (
+    turn integer NOT NULL,
+    id integer NOT NULL,
+    refactorkit_target_id integer,
+    is_self_reported boolean,
+    source text,
+    notes text,
+    PRIMARY KEY (turn, id)
+);
+
+-- assessments of people who were softly deleted: withheld from version 10.
+CREATE TABLE IF NOT EXISTS archive.patients_withheld_assessments (
+    refactorkit_turn integer NOT NULL,
+    id integer,
+    user_id integer,
+    fbs numeric(6,2),
+    hba1c numeric(4,2),
+    cholesterol integer,
+    ldl integer,
+    hdl integer,
+    triglycerides integer,
+    systolic integer,
+    diastolic integer,
+    activity text,
+    history_flag boolean,
+    smoking text,
+    hypertension text,
+    heart_disease text,
+    bmi numeric(5,2),
+    cluster text,
+    risk_score integer,
+    model_version text,
+    dataset_hash text,
+    validation_status text,
+    created_at timestamp with time zone,
+    updated_at timestamp with time zone,
+    is_self_reported boolean,
+    source text,
+    notes text,
+    PRIMARY KEY (refactorkit_turn, id)
+);
+
+-- notification_queue whose user did not return.
+CREATE TABLE IF NOT EXISTS archive.patients_kept_notification_queue (
+    refactorkit_turn integer NOT NULL,
+    id integer,
+    user_id integer,
+    notification_type text,
+    subject text,
+    body text,
+    priority integer,
+    scheduled_for timestamp with time zone,
+    sent_at timestamp with time zone,
+    status text,
+    error_message text,
+    created_at timestamp with time zone,
+    PRIMARY KEY (refactorkit_turn, id)
+);
+
+-- What version 10 writes after the switch, where its views are kept: where and when, by key, and no value.
+CREATE TABLE IF NOT EXISTS archive.patients_former_writes (
+    write bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    turn integer NOT NULL,
+    table_name text NOT NULL,
+    row_id bigint NOT NULL,
+    action text NOT NULL CHECK (action IN ('INSERT', 'UPDATE', 'DELETE')),
+    columns text[] NOT NULL,
+    at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    run_by text NOT NULL DEFAULT session_user
 );
 
 -- Refuses what would change the archive by accident. Up, Down and the commands that care for the archive say that they
@@ -1380,26 +1519,6 @@ $checks$;
 -- +goose StatementEnd
 
 UPDATE public.users SET is_admin = true WHERE role = 'admin' AND current_setting('refactorkit.staged') = '';
-
--- == What of version 11 is kept while version 10 runs; empty on the first Up ==
-
--- Whole rows of users that differ from what Up made, as Down found them.
-CREATE TABLE IF NOT EXISTS archive.patients_kept_users (
-    refactorkit_turn integer NOT NULL,
-    refactorkit_kind text NOT NULL,
-    LIKE public.users,
-    PRIMARY KEY (refactorkit_turn, id)
-);
-CREATE TABLE IF NOT EXISTS archive.patients_kept_refresh_tokens (
-    refactorkit_turn integer NOT NULL,
-    LIKE public.refresh_tokens,
-    PRIMARY KEY (refactorkit_turn, id)
-);
-CREATE TABLE IF NOT EXISTS archive.patients_kept_user_clinics (
-    refactorkit_turn integer NOT NULL,
-    LIKE public.user_clinics,
-    PRIMARY KEY (refactorkit_turn, user_id, clinic_id)
-);
 
 -- == What was staged before: only what was written since, or was not yet come to, is left to be done ==
 
@@ -2106,6 +2225,9 @@ DECLARE
     of_table text;
     of_column text;
 BEGIN
+    IF NOT (current_setting('refactorkit.staged') = '' OR current_setting('refactorkit.later') = 'on') THEN
+        RETURN;
+    END IF;
     UPDATE archive.patients_withheld_patients AS x
     SET refactorkit_reason = 'hard'
     WHERE x.refactorkit_reason = 'soft' AND x.refactorkit_kind = 'native'
@@ -2249,171 +2371,174 @@ DECLARE
     of_table text;
     of_column text;
 BEGIN
-    -- Those that nobody touched in version 11: made from their patients row.
-    INSERT INTO public.users (
-        id,
-        email,
-        password_hash,
-        role,
-        created_at,
-        updated_at,
-        is_active,
-        first_name,
-        last_name,
-        menopause_status,
-        years_menopause,
-        hypertension,
-        heart_disease,
-        family_history_diabetes,
-        smoking_status,
-        consent_personal_data,
-        consent_analytics,
-        consent_updated_at,
-        bmi,
-        bp_systolic,
-        bp_diastolic,
-        activity,
-        phys_activity,
-        chol,
-        ldl,
-        hdl,
-        triglycerides
-    )
-    SELECT
-        m.target_id,
-        'patient-' || m.source_id || '@unclaimed.invalid',
-        '!'::text,
-        'member'::text,
-        s.created_at,
-        s.updated_at,
-        false::boolean,
-        archive.patients_forward_first_name(s.name),
-        archive.patients_forward_last_name(s.name),
-        archive.patients_forward_menopause_status(s.menopause_status),
-        archive.patients_forward_years_menopause(s.years_menopause),
-        archive.patients_forward_hypertension(s.hypertension),
-        archive.patients_forward_heart_disease(s.heart_disease),
-        coalesce(s.family_history, false),
-        archive.patients_forward_smoking_status(s.smoking),
-        (false)::boolean,
-        (false)::boolean,
-        (NULL)::timestamp with time zone,
-        s.bmi,
-        s.bp_systolic,
-        s.bp_diastolic,
-        s.activity,
-        s.phys_activity,
-        s.chol,
-        s.ldl,
-        s.hdl,
-        s.triglycerides
-    FROM archive.patients AS s
-    JOIN archive.patients_map AS m ON m.source_id = s.id
-    LEFT JOIN archive.patients_kept_users AS k ON k.id = m.target_id AND k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down')
-    WHERE m.kind = 'subject' AND k.id IS NULL AND current_setting('refactorkit.staged') = '';
+    -- What is not to be done is not planned either: under a short lock that would be most of the time.
+    IF current_setting('refactorkit.staged') = '' THEN
+        -- Those that nobody touched in version 11: made from their patients row.
+        INSERT INTO public.users (
+            id,
+            email,
+            password_hash,
+            role,
+            created_at,
+            updated_at,
+            is_active,
+            first_name,
+            last_name,
+            menopause_status,
+            years_menopause,
+            hypertension,
+            heart_disease,
+            family_history_diabetes,
+            smoking_status,
+            consent_personal_data,
+            consent_analytics,
+            consent_updated_at,
+            bmi,
+            bp_systolic,
+            bp_diastolic,
+            activity,
+            phys_activity,
+            chol,
+            ldl,
+            hdl,
+            triglycerides
+        )
+        SELECT
+            m.target_id,
+            'patient-' || m.source_id || '@unclaimed.invalid',
+            '!'::text,
+            'member'::text,
+            s.created_at,
+            s.updated_at,
+            false::boolean,
+            archive.patients_forward_first_name(s.name),
+            archive.patients_forward_last_name(s.name),
+            archive.patients_forward_menopause_status(s.menopause_status),
+            archive.patients_forward_years_menopause(s.years_menopause),
+            archive.patients_forward_hypertension(s.hypertension),
+            archive.patients_forward_heart_disease(s.heart_disease),
+            coalesce(s.family_history, false),
+            archive.patients_forward_smoking_status(s.smoking),
+            (false)::boolean,
+            (false)::boolean,
+            (NULL)::timestamp with time zone,
+            s.bmi,
+            s.bp_systolic,
+            s.bp_diastolic,
+            s.activity,
+            s.phys_activity,
+            s.chol,
+            s.ldl,
+            s.hdl,
+            s.triglycerides
+        FROM archive.patients AS s
+        JOIN archive.patients_map AS m ON m.source_id = s.id
+        LEFT JOIN archive.patients_kept_users AS k ON k.id = m.target_id AND k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down')
+        WHERE m.kind = 'subject' AND k.id IS NULL;
 
-    -- A email that somebody took meanwhile stays with them.
-    INSERT INTO archive.patients_decisions (turn, table_name, row_id, column_name, rule, kept_value, lost_value)
-    SELECT (SELECT max(turn) FROM archive.patients_turns), 'users', k.id::text, 'email', 'email taken meanwhile', 'patient-' || m.source_id || '@unclaimed.invalid', k.email
-    FROM archive.patients_kept_users AS k
-    JOIN archive.patients_map AS m ON m.target_id = k.id AND m.kind = 'subject'
-    WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND current_setting('refactorkit.staged') = ''
-        AND EXISTS (SELECT FROM public.users AS t WHERE t.email = k.email);
+        -- A email that somebody took meanwhile stays with them.
+        INSERT INTO archive.patients_decisions (turn, table_name, row_id, column_name, rule, kept_value, lost_value)
+        SELECT (SELECT max(turn) FROM archive.patients_turns), 'users', k.id::text, 'email', 'email taken meanwhile', 'patient-' || m.source_id || '@unclaimed.invalid', k.email
+        FROM archive.patients_kept_users AS k
+        JOIN archive.patients_map AS m ON m.target_id = k.id AND m.kind = 'subject'
+        WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down')
+            AND EXISTS (SELECT FROM public.users AS t WHERE t.email = k.email);
 
-    -- Those that differ: given back as they were. A column that version 10 changed since carries its new value.
-    INSERT INTO public.users (
-        id,
-        email,
-        password_hash,
-        role,
-        created_at,
-        updated_at,
-        is_active,
-        last_login_at,
-        created_by,
-        first_name,
-        last_name,
-        date_of_birth,
-        phone,
-        address,
-        menopause_status,
-        menopause_type,
-        years_menopause,
-        hypertension,
-        heart_disease,
-        family_history_diabetes,
-        smoking_status,
-        consent_personal_data,
-        consent_research_participation,
-        consent_email_updates,
-        consent_analytics,
-        consent_updated_at,
-        assessment_frequency_months,
-        reminder_email,
-        last_assessment_reminder_sent,
-        onboarding_completed,
-        account_status,
-        deleted_at,
-        is_admin,
-        bmi,
-        bp_systolic,
-        bp_diastolic,
-        activity,
-        phys_activity,
-        chol,
-        ldl,
-        hdl,
-        triglycerides
-    )
-    SELECT
-        m.target_id,
-        CASE WHEN EXISTS (SELECT FROM public.users AS t WHERE t.email = k.email) THEN 'patient-' || m.source_id || '@unclaimed.invalid' ELSE k.email END,
-        k.password_hash,
-        k.role,
-        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.created_at), ROW(w.created_at)) THEN k.created_at ELSE s.created_at END,
-        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.updated_at), ROW(w.updated_at)) THEN k.updated_at ELSE s.updated_at END,
-        CASE WHEN EXISTS (SELECT FROM public.users AS t WHERE t.email = k.email) THEN false::boolean ELSE k.is_active END,
-        k.last_login_at,
-        CASE WHEN EXISTS (SELECT FROM public.users AS t WHERE t.id = k.created_by) OR EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = k.created_by) THEN k.created_by END,
-        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.name), ROW(w.name)) THEN k.first_name ELSE archive.patients_forward_first_name(s.name) END,
-        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.name), ROW(w.name)) THEN k.last_name ELSE archive.patients_forward_last_name(s.name) END,
-        k.date_of_birth,
-        k.phone,
-        k.address,
-        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.menopause_status), ROW(w.menopause_status)) THEN k.menopause_status ELSE archive.patients_forward_menopause_status(s.menopause_status) END,
-        k.menopause_type,
-        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.years_menopause), ROW(w.years_menopause)) THEN k.years_menopause ELSE archive.patients_forward_years_menopause(s.years_menopause) END,
-        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.hypertension), ROW(w.hypertension)) THEN k.hypertension ELSE archive.patients_forward_hypertension(s.hypertension) END,
-        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.heart_disease), ROW(w.heart_disease)) THEN k.heart_disease ELSE archive.patients_forward_heart_disease(s.heart_disease) END,
-        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.family_history), ROW(w.family_history)) THEN k.family_history_diabetes ELSE coalesce(s.family_history, false) END,
-        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.smoking), ROW(w.smoking)) THEN k.smoking_status ELSE archive.patients_forward_smoking_status(s.smoking) END,
-        k.consent_personal_data,
-        k.consent_research_participation,
-        k.consent_email_updates,
-        k.consent_analytics,
-        k.consent_updated_at,
-        k.assessment_frequency_months,
-        k.reminder_email,
-        k.last_assessment_reminder_sent,
-        k.onboarding_completed,
-        k.account_status,
-        k.deleted_at,
-        k.is_admin,
-        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.bmi), ROW(w.bmi)) THEN k.bmi ELSE s.bmi END,
-        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.bp_systolic), ROW(w.bp_systolic)) THEN k.bp_systolic ELSE s.bp_systolic END,
-        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.bp_diastolic), ROW(w.bp_diastolic)) THEN k.bp_diastolic ELSE s.bp_diastolic END,
-        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.activity), ROW(w.activity)) THEN k.activity ELSE s.activity END,
-        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.phys_activity), ROW(w.phys_activity)) THEN k.phys_activity ELSE s.phys_activity END,
-        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.chol), ROW(w.chol)) THEN k.chol ELSE s.chol END,
-        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.ldl), ROW(w.ldl)) THEN k.ldl ELSE s.ldl END,
-        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.hdl), ROW(w.hdl)) THEN k.hdl ELSE s.hdl END,
-        CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.triglycerides), ROW(w.triglycerides)) THEN k.triglycerides ELSE s.triglycerides END
-    FROM archive.patients AS s
-    JOIN archive.patients_map AS m ON m.source_id = s.id
-    JOIN archive.patients_kept_users AS k ON k.id = m.target_id AND k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down')
-    LEFT JOIN archive.patients_written_patients AS w ON w.source_id = m.source_id AND w.turn = k.refactorkit_turn
-    WHERE m.kind = 'subject' AND current_setting('refactorkit.staged') = ''
-    ORDER BY m.target_id;
+        -- Those that differ: given back as they were. A column that version 10 changed since carries its new value.
+        INSERT INTO public.users (
+            id,
+            email,
+            password_hash,
+            role,
+            created_at,
+            updated_at,
+            is_active,
+            last_login_at,
+            created_by,
+            first_name,
+            last_name,
+            date_of_birth,
+            phone,
+            address,
+            menopause_status,
+            menopause_type,
+            years_menopause,
+            hypertension,
+            heart_disease,
+            family_history_diabetes,
+            smoking_status,
+            consent_personal_data,
+            consent_research_participation,
+            consent_email_updates,
+            consent_analytics,
+            consent_updated_at,
+            assessment_frequency_months,
+            reminder_email,
+            last_assessment_reminder_sent,
+            onboarding_completed,
+            account_status,
+            deleted_at,
+            is_admin,
+            bmi,
+            bp_systolic,
+            bp_diastolic,
+            activity,
+            phys_activity,
+            chol,
+            ldl,
+            hdl,
+            triglycerides
+        )
+        SELECT
+            m.target_id,
+            CASE WHEN EXISTS (SELECT FROM public.users AS t WHERE t.email = k.email) THEN 'patient-' || m.source_id || '@unclaimed.invalid' ELSE k.email END,
+            k.password_hash,
+            k.role,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.created_at), ROW(w.created_at)) THEN k.created_at ELSE s.created_at END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.updated_at), ROW(w.updated_at)) THEN k.updated_at ELSE s.updated_at END,
+            CASE WHEN EXISTS (SELECT FROM public.users AS t WHERE t.email = k.email) THEN false::boolean ELSE k.is_active END,
+            k.last_login_at,
+            CASE WHEN EXISTS (SELECT FROM public.users AS t WHERE t.id = k.created_by) OR EXISTS (SELECT FROM archive.patients_map AS p WHERE p.target_id = k.created_by) THEN k.created_by END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.name), ROW(w.name)) THEN k.first_name ELSE archive.patients_forward_first_name(s.name) END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.name), ROW(w.name)) THEN k.last_name ELSE archive.patients_forward_last_name(s.name) END,
+            k.date_of_birth,
+            k.phone,
+            k.address,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.menopause_status), ROW(w.menopause_status)) THEN k.menopause_status ELSE archive.patients_forward_menopause_status(s.menopause_status) END,
+            k.menopause_type,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.years_menopause), ROW(w.years_menopause)) THEN k.years_menopause ELSE archive.patients_forward_years_menopause(s.years_menopause) END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.hypertension), ROW(w.hypertension)) THEN k.hypertension ELSE archive.patients_forward_hypertension(s.hypertension) END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.heart_disease), ROW(w.heart_disease)) THEN k.heart_disease ELSE archive.patients_forward_heart_disease(s.heart_disease) END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.family_history), ROW(w.family_history)) THEN k.family_history_diabetes ELSE coalesce(s.family_history, false) END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.smoking), ROW(w.smoking)) THEN k.smoking_status ELSE archive.patients_forward_smoking_status(s.smoking) END,
+            k.consent_personal_data,
+            k.consent_research_participation,
+            k.consent_email_updates,
+            k.consent_analytics,
+            k.consent_updated_at,
+            k.assessment_frequency_months,
+            k.reminder_email,
+            k.last_assessment_reminder_sent,
+            k.onboarding_completed,
+            k.account_status,
+            k.deleted_at,
+            k.is_admin,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.bmi), ROW(w.bmi)) THEN k.bmi ELSE s.bmi END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.bp_systolic), ROW(w.bp_systolic)) THEN k.bp_systolic ELSE s.bp_systolic END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.bp_diastolic), ROW(w.bp_diastolic)) THEN k.bp_diastolic ELSE s.bp_diastolic END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.activity), ROW(w.activity)) THEN k.activity ELSE s.activity END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.phys_activity), ROW(w.phys_activity)) THEN k.phys_activity ELSE s.phys_activity END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.chol), ROW(w.chol)) THEN k.chol ELSE s.chol END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.ldl), ROW(w.ldl)) THEN k.ldl ELSE s.ldl END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.hdl), ROW(w.hdl)) THEN k.hdl ELSE s.hdl END,
+            CASE WHEN w.source_id IS NULL OR record_image_eq(ROW(s.triglycerides), ROW(w.triglycerides)) THEN k.triglycerides ELSE s.triglycerides END
+        FROM archive.patients AS s
+        JOIN archive.patients_map AS m ON m.source_id = s.id
+        JOIN archive.patients_kept_users AS k ON k.id = m.target_id AND k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down')
+        LEFT JOIN archive.patients_written_patients AS w ON w.source_id = m.source_id AND w.turn = k.refactorkit_turn
+        WHERE m.kind = 'subject'
+        ORDER BY m.target_id;
+    END IF;
 
     -- The same for those that could not be staged; empty unless Down kept something.
     IF current_setting('refactorkit.later') = 'on' THEN
@@ -2589,6 +2714,9 @@ BEGIN
             JOIN public.users AS t ON t.id = l.target_id))
         WHERE u.turn = (SELECT max(turn) FROM archive.patients_turns);
     END IF;
+    IF NOT (current_setting('refactorkit.staged') = '' OR current_setting('refactorkit.later') = 'on') THEN
+        RETURN;
+    END IF;
     IF current_setting('refactorkit.later') = 'on' THEN
         UPDATE archive.patients_turns AS u
         SET fingerprints = u.fingerprints || jsonb_build_object('target', jsonb_build_object(
@@ -2646,8 +2774,7 @@ BEGIN
     LEFT JOIN archive.patients_written_patients AS w ON w.target_id = k.id AND w.turn = k.refactorkit_turn
     LEFT JOIN archive.patients_map AS m ON m.target_id = k.id
     LEFT JOIN archive.patients AS s ON s.id = m.source_id
-    WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND k.refactorkit_kind = 'native' AND t.id = k.id
-        AND (current_setting('refactorkit.staged') = '' OR current_setting('refactorkit.later') = 'on');
+    WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND k.refactorkit_kind = 'native' AND t.id = k.id;
     IF current_setting('refactorkit.later') = 'on' THEN
         UPDATE archive.patients_turns AS u
         SET fingerprints = u.fingerprints || jsonb_build_object('target', jsonb_build_object(
@@ -2685,13 +2812,16 @@ DO $extra$
 DECLARE
     assignments text;
 BEGIN
+    IF NOT (current_setting('refactorkit.staged') = '' OR current_setting('refactorkit.later') = 'on') THEN
+        RETURN;
+    END IF;
     SELECT string_agg(format('%1$I = k.%1$I', a.attname), ', ') INTO assignments
     FROM pg_attribute AS a
     JOIN pg_attribute AS k
         ON k.attrelid = 'archive.patients_kept_users'::regclass AND k.attname = a.attname AND NOT k.attisdropped
     WHERE a.attrelid = 'public.users'::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
         AND a.attname <> ALL (ARRAY['id', 'email', 'password_hash', 'role', 'created_at', 'updated_at', 'is_active', 'last_login_at', 'created_by', 'first_name', 'last_name', 'date_of_birth', 'phone', 'address', 'menopause_status', 'menopause_type', 'years_menopause', 'hypertension', 'heart_disease', 'family_history_diabetes', 'smoking_status', 'consent_personal_data', 'consent_research_participation', 'consent_email_updates', 'consent_analytics', 'consent_updated_at', 'assessment_frequency_months', 'reminder_email', 'last_assessment_reminder_sent', 'onboarding_completed', 'account_status', 'deleted_at', 'is_admin', 'bmi', 'bp_systolic', 'bp_diastolic', 'activity', 'phys_activity', 'chol', 'ldl', 'hdl', 'triglycerides']);
-    IF assignments IS NOT NULL AND (current_setting('refactorkit.staged') = '' OR current_setting('refactorkit.later') = 'on') THEN
+    IF assignments IS NOT NULL THEN
         EXECUTE format(
             'UPDATE public.users AS t SET %s FROM archive.patients_kept_users AS k
             WHERE k.refactorkit_turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = ''down'') AND k.refactorkit_kind = ''subject'' AND t.id = k.id',
@@ -2762,16 +2892,7 @@ END
 $writing$;
 -- +goose StatementEnd
 
--- With whom each row belonged to: the row itself may be deleted before that person is erased.
-CREATE TABLE IF NOT EXISTS archive.patients_kept_assessments (
-    turn integer NOT NULL,
-    id integer NOT NULL,
-    refactorkit_target_id integer,
-    is_self_reported boolean,
-    source text,
-    notes text,
-    PRIMARY KEY (turn, id)
-);
+-- What was kept of them while version 10 ran.
 -- +goose StatementBegin
 DO $writing$
 DECLARE
@@ -2779,10 +2900,13 @@ DECLARE
     of_table text;
     of_column text;
 BEGIN
+    IF NOT (current_setting('refactorkit.staged') = '' OR current_setting('refactorkit.later') = 'on') THEN
+        RETURN;
+    END IF;
     UPDATE public.assessments AS l
     SET is_self_reported = k.is_self_reported, source = k.source, notes = k.notes
     FROM archive.patients_kept_assessments AS k
-    WHERE k.turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND k.id = l.id AND (current_setting('refactorkit.staged') = '' OR current_setting('refactorkit.later') = 'on');
+    WHERE k.turn = (SELECT max(turn) FROM archive.patients_turns WHERE direction = 'down') AND k.id = l.id;
 EXCEPTION WHEN integrity_constraint_violation THEN
     GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME, of_table = TABLE_NAME, of_column = COLUMN_NAME;
     RAISE EXCEPTION USING ERRCODE = 'RK001',
@@ -2794,11 +2918,6 @@ $writing$;
 -- +goose StatementEnd
 
 -- Rows of people who were softly deleted: withheld from version 10, given back now.
-CREATE TABLE IF NOT EXISTS archive.patients_withheld_assessments (
-    refactorkit_turn integer NOT NULL,
-    LIKE public.assessments,
-    PRIMARY KEY (refactorkit_turn, id)
-);
 -- +goose StatementBegin
 DO $writing$
 DECLARE
@@ -2919,15 +3038,13 @@ CREATE TABLE IF NOT EXISTS public.notification_queue (
 );
 CREATE INDEX IF NOT EXISTS idx_notification_queue_status ON public.notification_queue (status, scheduled_for);
 CREATE INDEX IF NOT EXISTS idx_notification_queue_user ON public.notification_queue (user_id);
-CREATE TABLE IF NOT EXISTS archive.patients_kept_notification_queue (
-    refactorkit_turn integer NOT NULL,
-    LIKE public.notification_queue,
-    PRIMARY KEY (refactorkit_turn, id)
-);
 -- Rows whose user did not return are kept, and leave the living table.
 -- +goose StatementBegin
 DO $orphans$
 BEGIN
+    IF NOT (current_setting('refactorkit.staged') = '' OR current_setting('refactorkit.later') = 'on') THEN
+        RETURN;
+    END IF;
     PERFORM archive.patients_widen('archive.patients_kept_notification_queue', 'public.notification_queue');
     EXECUTE format(
         'INSERT INTO archive.patients_kept_notification_queue (refactorkit_turn, %1$s)

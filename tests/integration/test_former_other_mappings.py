@@ -77,9 +77,7 @@ def test_the_old_version_works_on_and_down_finds_what_it_wrote(
         assert seen(kept, mapping, former.schema) == seen(plain, mapping, "public"), statement
     kept.execute("RESET search_path")
     kept.execute(former.drop)
-    left = (former.writes,)
-    dumped = pg_dump(urls[1], exclude_schemas=(), exclude_tables=left, schema_only=True)
-    assert dumped == schema
+    assert pg_dump(urls[1], exclude_schemas=(), schema_only=True) == schema
     create(kept, former)
     turn(kept, name, Direction.DOWN)
     assert seen(kept, mapping, "public") == seen(plain, mapping, "public")

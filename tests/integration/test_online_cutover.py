@@ -314,7 +314,7 @@ SPOILT = (
         "idx_users_account_status is there already",
     ),
     ("UPDATE archive.patients_stage SET mapping_hash = 'other'", "another mapping"),
-    ("CREATE TABLE archive.patients_kept_assessments ()", "is there already"),
+    ("CREATE TABLE archive.notification_queue ()", "is there already"),
     ("CREATE TABLE public.notification_queue ()", "is there already"),
     ("ALTER TABLE public.assessments ADD COLUMN notes text", "notes is there already"),
 )

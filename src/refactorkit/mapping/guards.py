@@ -14,7 +14,7 @@ KEPT_TABLES = ("turns", "map", "past", "tombstones", "decisions", "triggers", "i
 CARE_TABLES = ("holds", "purges", "former_writes", "tombstone_signatures", "operations")
 """Tables of the archive that Up and Down can do without: an older Up did not make them."""
 LATER_TABLES = ("former_writes", "tombstone_signatures", "operations")
-"""Those of them that no Up makes: each comes with the first row that it holds."""
+"""Those of them that may be missing: an older Up made none, or they come with their first row."""
 STAGE_TABLES = (
     "stage", "stage_captured", "stage_parked", "stage_natives", "stage_former", "stage_late",
     "free",

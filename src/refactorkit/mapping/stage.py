@@ -30,7 +30,7 @@ class Stage:
         look_first: the guards; changes nothing.
         prepare: the archive, and what triggers will do.
         expand: columns, checks and triggers, under one short lock.
-        complete: what is kept of the target, which now has its columns; what a batch does.
+        complete: what a batch does.
         checks: validates one check each.
         natives: notes who is nobody's subject.
         batch: looks at as many rows as ``refactorkit.walked`` and ``refactorkit.written`` say: the

@@ -137,11 +137,7 @@ def staging(mapping: Mapping) -> Staging:
         )
         for r in references
     ]
-    links = {f"{name}_kept_{link.table}" for link in mapping.link if link.adds}
-    links |= {f"{name}_withheld_{link.table}" for link in mapping.link}
-    links |= {f"{name}_kept_{table.table}" for table in mapping.table}
-    guards = up_guards(mapping)
-    archived = tuple(t for t in guards.kept if t.removeprefix("archive.") not in links)
+    archived = up_guards(mapping).kept
     own = tuple(f"{prefix}{part}" for part in ("", "_captured", "_parked", "_natives", "_former"))
     return Staging(
         tables=(*archived, *own, f"{prefix}_late"),

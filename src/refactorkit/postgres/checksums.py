@@ -159,7 +159,7 @@ def read(connection: Connection) -> Checksums:
 
 def refuse_unusable(
     connection: Connection, *, will_record: bool, runner: str | None = None
-) -> None:
+) -> bool:
     """Stop before anything is changed where checksums could not be written safely.
 
     Args:
@@ -167,12 +167,16 @@ def refuse_unusable(
         will_record: False where checksums are only deleted, which needs no table.
         runner: the role that would write; None for the connection's own.
 
+    Returns:
+        whether the table is there.
+
     Raises:
         RefusedError: the schema or the table is another's or open to others, or the schema is
             missing and this role may not create it.
     """
-    if not will_record and not _table_exists(connection):
-        return
+    table = connection.execute(_TABLE_FINDINGS, (runner,)).fetchone()
+    if table is None and not will_record:
+        return False
     schema = connection.execute(_SCHEMA_FINDINGS, (runner,)).fetchone()
     if schema is None:
         if not fetch_value(
@@ -186,11 +190,12 @@ def refuse_unusable(
                 state=NOTHING_CHANGED,
                 hint="Ask for GRANT CREATE ON DATABASE.",
             )
-        return
+        return False
     _refuse_foreign(schema, "The schema archive")
-    table = connection.execute(_TABLE_FINDINGS, (runner,)).fetchone()
-    if table is not None:
-        _refuse_foreign(table, "The table archive.migration_checksums")
+    if table is None:
+        return False
+    _refuse_foreign(table, "The table archive.migration_checksums")
+    return True
 
 
 def record(connection: Connection, migration: Migration) -> None:
@@ -199,8 +204,7 @@ def record(connection: Connection, migration: Migration) -> None:
     Raises:
         RefusedError: as ``refuse_unusable``; the transaction must then be rolled back.
     """
-    refuse_unusable(connection, will_record=True)
-    if not _table_exists(connection):
+    if not refuse_unusable(connection, will_record=True):
         _create(connection)
     connection.execute(
         "INSERT INTO archive.migration_checksums AS kept (version, checksum, file)"
@@ -217,8 +221,7 @@ def forget(connection: Connection, version: int) -> None:
     Raises:
         RefusedError: the table is another's or open to others.
     """
-    if _table_exists(connection):
-        refuse_unusable(connection, will_record=False)
+    if refuse_unusable(connection, will_record=False):
         connection.execute("DELETE FROM archive.migration_checksums WHERE version = %s", (version,))
 
 

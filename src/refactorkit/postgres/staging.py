@@ -174,8 +174,8 @@ class Stager:
         self._transaction(self._stage.expand, doing="Staging the columns and triggers")
 
     def complete(self) -> None:
-        """Make the rest of the archive, which has the new columns."""
-        self._transaction(self._stage.complete, doing="Making the archive")
+        """Make what a batch does, with plans that are made once a session."""
+        self._transaction(self._stage.complete, doing="Making what a batch does")
 
     def check(self) -> None:
         """Validate the checks, before the table grows."""

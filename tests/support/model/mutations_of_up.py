@@ -180,8 +180,8 @@ COMPLEMENT = (
     ),
     on_up(
         "forget an added column of subjects",
-        "IF assignments IS NOT NULL AND",
-        "IF false AND",
+        "IF assignments IS NOT NULL THEN",
+        "IF false THEN",
         dressed=True,
     ),
     on_down(
