@@ -93,6 +93,7 @@ def online_document(run: OnlineRun) -> dict[str, Any]:
         "seconds": round(run.seconds, 1),
         "cpu_seconds": _rounded(run.cpu_seconds),
         "locked_ms": round(run.locked_ms, 1),
+        "answered_ms": round(run.answered_ms, 1),
         "neighbour_ms": round(run.neighbour_ms, 1),
         "attempts": run.attempts,
         "longest_ms": round(run.longest_ms, 1),

@@ -83,7 +83,7 @@ def online_figures(
 
 
 def _locked(run: OnlineRun) -> float:
-    """Return the longer of what the server's clock and what the neighbour say."""
+    """Return what is known of the lock, and never less than somebody waited for it."""
     return max(run.locked_ms, run.neighbour_ms)
 
 

@@ -12,16 +12,18 @@ _ONLINE: Final = (
     "An online cutover runs while four clients of pgbench insert an assessment, edit a patient and"
     " read, without a pause, each with patients of its own: no client waits for another, nor fails"
     " because of it. The longest of their transactions is the stall, those that met the"
-    " switch and failed included. *Locked* is the longer of what the server's clock and a reader of"
-    " `users` say. Every committed assessment is counted again afterwards. *Less colliding rows*:"
+    " switch and failed included. *Locked* is from the first lock, by the server's clock, until a"
+    " reader of `users` is answered who waits for it; *answered*, until COMMIT is: before that the"
+    " server removes files, and has let the locks go. Every committed assessment is counted again"
+    " afterwards. *Less colliding rows*:"
     " without what their statement takes alone, which is measured apart. *Its CPU* is that of the"
     " cutover's own server process until the last foreign key is validated: the application's waits"
     " and its load are not in it. Where version 10 is kept,"
     " its application goes on for a second after the cutover, until the views are taken away."
 )
 _HEAD: Final = (
-    "| patients | | colliding assessments | seconds | its CPU | locked ms | reader ms | stall ms"
-    " | failed at the switch, elsewhere |"
+    "| patients | | colliding assessments | seconds | its CPU | locked ms | answered ms"
+    " | reader ms | stall ms | failed at the switch, elsewhere |"
 )
 _WORDS: Final = {Verdict.PASS: "reached", Verdict.MISS: "**missed**", Verdict.REPORTED: ""}
 
@@ -60,7 +62,7 @@ def page(results: Results, found: tuple[Figure, ...]) -> str:
         _ONLINE,
         "",
         _HEAD,
-        "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
+        "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
         *(_online(run) for run in results.online),
     ]
     return "\n".join(lines) + "\n"
@@ -86,6 +88,6 @@ def _online(run: OnlineRun) -> str:
     return (
         f"| {run.patients:,} | {run.case} | {run.colliding_assessments:,} | {run.seconds:.1f}"
         f" | {_seconds(run.cpu_seconds)}"
-        f" | {run.locked_ms:.0f} | {run.neighbour_ms:.0f} | {run.longest_ms:.0f}"
-        f" | {run.failed_at_the_switch}, {run.failed_elsewhere} |"
+        f" | {run.locked_ms:.0f} | {run.answered_ms:.0f} | {run.neighbour_ms:.0f}"
+        f" | {run.longest_ms:.0f} | {run.failed_at_the_switch}, {run.failed_elsewhere} |"
     )

@@ -1,10 +1,11 @@
 """The online cutover while an application works: locks, stalls, and whether a write was lost.
 
 The application is four clients of pgbench that never rest; a fifth one reads a row of a table that
-both versions have. How long the switch holds its locks is told twice: by the server's clock, from
-the first lock to the commit, and by what that neighbour had to wait. What the colliding assessments
-cost is measured apart: their statement alone, and a second cutover where none collides. A third one
-keeps version 10's views: its application goes on until they are taken away, and must not fail.
+both versions have. The switch holds its locks from the first one, by the server's clock, until that
+neighbour is answered, which waits for them. COMMIT is answered later: the server removes files in
+between, beside all who waited. What the colliding assessments cost is measured apart: their
+statement alone, and a second cutover where none collides. A third one keeps version 10's views: its
+application goes on until they are taken away, and must not fail.
 """
 
 import math
@@ -93,7 +94,9 @@ class OnlineRun:
         seconds: of the whole cutover, without verify.
         cpu_seconds: of its server process, until the last foreign key is validated; None where the
             system does not tell.
-        locked_ms: from the first lock of the switch to its commit, by the server's clock.
+        locked_ms: from the first lock of the switch until the neighbour was answered that waited
+            for it, or COMMIT was.
+        answered_ms: from the first lock to the answer to COMMIT.
         neighbour_ms: the longest that a reader of ``users`` waited while the switch was tried.
         attempts: of the switch.
         longest_ms: the longest transaction of the application, failed ones too, from the start of
@@ -109,6 +112,7 @@ class OnlineRun:
     seconds: float
     cpu_seconds: float | None
     locked_ms: float
+    answered_ms: float
     neighbour_ms: float
     attempts: int
     longest_ms: float
@@ -169,9 +173,10 @@ def measure_online(laboratory: Laboratory, directory: Path, stock: Stock, case: 
             seconds=_AFTER_SECONDS,
         ).wait(_PATIENCE_SECONDS)  # fmt: skip
         colliding = _look(dsn, worked, later)
-    if result.step is None or result.locked_ms is None:
+    if result.step is None or result.locked_ms is None or result.locked_at is None:
         raise FailedError("The benchmark met a database that had been cut over before.")
     switch = marks[Phase.SWITCH]
+    locked_at = result.locked_at.timestamp() - (time.time() - time.monotonic())
     done = up_to(over, worked)
     failed = [each for each in done if each.has_failed]
     return OnlineRun(
@@ -180,7 +185,8 @@ def measure_online(laboratory: Laboratory, directory: Path, stock: Stock, case: 
         colliding_assessments=colliding,
         seconds=ended - began,
         cpu_seconds=worker.cpu_seconds,
-        locked_ms=result.locked_ms,
+        locked_ms=min(result.locked_ms, until_answered(locked_at, waited)),
+        answered_ms=result.locked_ms,
         neighbour_ms=max(
             each.ms - NEIGHBOUR_SLEEPS_MS
             for each in up_to(over, waited)
@@ -209,6 +215,24 @@ class _Worker:
         if self._pid is None:
             self._pid = self._laboratory.first_backend(self._database, "refactorkit")
         self.cpu_seconds = cpu_seconds(self._pid)
+
+
+def until_answered(locked_at: float, waited: Sequence[Transaction]) -> float:
+    """Return how long it was from a lock until whoever waited for it was answered, milliseconds.
+
+    Never less than the lock was held: whoever waits for it is answered after it.
+
+    Args:
+        locked_at: seconds of ``time.monotonic()``.
+        waited: what one client did, one after the other, each of which the lock keeps waiting; the
+            longest that ended after the lock is the one that met it.
+    """
+    longest = max(
+        (each for each in waited if each.ended_at >= locked_at and not each.has_failed),
+        key=lambda each: each.ms,
+        default=None,
+    )
+    return math.inf if longest is None else (longest.ended_at - locked_at) * 1000
 
 
 def up_to(moment: float, transactions: Sequence[Transaction]) -> list[Transaction]:

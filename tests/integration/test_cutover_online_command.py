@@ -34,6 +34,8 @@ def test_it_stages_says_where_it_is_and_switches(url: str) -> None:
     assert (done.document["verdict"], done.document["after"]) == ("pass", 11)
     assert done.document["subjects_staged"] == staged.document["subjects_staged"]
     assert done.document["locked_ms"] > 0
+    locked_at = datetime.fromisoformat(done.document["locked_at"])
+    assert asked_at < locked_at < datetime.now(UTC)
 
     again = run("cutover", "--online", "--yes", url=url)
     assert again.code == 0, again.err

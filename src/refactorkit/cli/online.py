@@ -124,6 +124,9 @@ def document(result: OnlineResult) -> dict[str, Any]:
         "before": result.before,
         "after": result.after,
         "subjects_staged": result.subjects,
+        "locked_at": None
+        if result.locked_at is None
+        else result.locked_at.isoformat(timespec="milliseconds"),
         "locked_ms": None if result.locked_ms is None else round(result.locked_ms, 1),
         "attempts": result.step.attempts if result.step else None,
         "notices": list(result.step.notices) if result.step else [],
@@ -166,7 +169,7 @@ def _text(console: Console, result: OnlineResult) -> None:
     else:
         console.print(
             f"From version {result.before} to {result.after}; {result.subjects:,} rows were staged."
-            f" The tables were locked for {result.locked_ms:.0f} ms,"
+            f" The tables were locked for {result.locked_ms:.0f} ms at most{_since(result)},"
             f" attempt {result.step.attempts}."
         )
         for notice in result.step.notices:
@@ -175,6 +178,13 @@ def _text(console: Console, result: OnlineResult) -> None:
         console.print(f"verify: {result.verification.verdict.value.upper()}")
     for each in result.evidence:
         console.print(each.sentence, soft_wrap=True)
+
+
+def _since(result: OnlineResult) -> str:
+    """Say from when on the tables were locked: whoever reads the application's log looks there."""
+    if result.locked_at is None:
+        return ""
+    return f", from {result.locked_at.isoformat(sep=' ', timespec='milliseconds')} on"
 
 
 def _confirm(status: OnlineStatus) -> bool:

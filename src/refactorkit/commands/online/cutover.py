@@ -4,7 +4,8 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import structlog
@@ -37,6 +38,14 @@ Report = Callable[[Progress], None]
 Confirm = Callable[[OnlineStatus], bool]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Locked:
+    """When the switch held its locks, as ``OnlineResult`` has it."""
+
+    at: datetime | None
+    ms: float
+
+
 def _quiet(_progress: Progress) -> None:
     """Report nothing."""
 
@@ -65,14 +74,14 @@ def cutover(
     evidence = EvidenceMaker(request.evidence, request.chain.dsn)
     with session(request) as opened, contextlib.closing(evidence):
         before = opened.version
-        step, locked_ms, subjects = None, None, 0
+        step, locked, subjects = None, None, 0
         if not opened.is_switched:
             evidence.stand_by(same_server(request.chain.dsn, opened.connection))
             _stage(opened, report)
             if confirm is not None:
                 _ask(opened, report, confirm)
             subjects = must_be_staged(opened).subjects
-            step, locked_ms = _switch(opened, report, evidence.look_shortly_before)
+            step, locked = _switch(opened, report, evidence.look_shortly_before)
         after = opened.version if step is None else opened.mapping.version
         _finish(opened, report)
         if request.evidence is not None:
@@ -87,7 +96,8 @@ def cutover(
         before=before,
         after=after,
         step=step,
-        locked_ms=locked_ms,
+        locked_at=locked.at if locked else None,
+        locked_ms=locked.ms if locked else None,
         subjects=subjects,
         verification=_verify(request, report) if check else None,
         evidence=evidence.outcomes,
@@ -115,14 +125,15 @@ def switch(request: OnlineRequest, report: Report = _quiet) -> OnlineResult:
     started_at = datetime.now(UTC)
     with session(request) as opened:
         before, subjects = opened.version, must_be_staged(opened).subjects
-        step, locked_ms = _switch(opened, report)
+        step, locked = _switch(opened, report)
         _finish(opened, report)
     return OnlineResult(
         started_at=started_at,
         before=before,
         after=opened.mapping.version,
         step=step,
-        locked_ms=locked_ms,
+        locked_at=locked.at,
+        locked_ms=locked.ms,
         subjects=subjects,
         verification=None,
     )
@@ -212,7 +223,7 @@ def _ask(opened: Session, report: Report, confirm: Confirm) -> None:
 
 def _switch(
     opened: Session, report: Report, look: Callable[[], None] = lambda: None
-) -> tuple[StepResult, float]:
+) -> tuple[StepResult, _Locked]:
     """Run the migration, each time with next to nothing left to do, until it gets its locks.
 
     Right before each attempt ``look`` is called.
@@ -249,9 +260,9 @@ def _switch(
     just_before()
     (done,) = runner.run((step,))
     opened.version = runner.version
-    locked_ms = _locked_ms(opened, commit)
-    _log.info("online.switched", locked_ms=round(locked_ms, 1), attempts=done.attempts)
-    return done, locked_ms
+    locked = _locked(opened, commit)
+    _log.info("online.switched", locked_ms=round(locked.ms, 1), attempts=done.attempts)
+    return done, locked
 
 
 class _Commit(Observer):
@@ -264,24 +275,26 @@ class _Commit(Observer):
         self.answered_at = time.monotonic() if committed else math.nan
 
 
-def _locked_ms(opened: Session, commit: _Commit) -> float:
-    """Return the milliseconds from the first lock of the switch to the answer to its COMMIT.
+def _locked(opened: Session, commit: _Commit) -> _Locked:
+    """Return when the switch took its first lock, and how long it was to the answer to its COMMIT.
 
     The server's clock says how long it is since the lock, ours how much of that came after the
     answer; never too little, for the answer comes after the locks are gone.
     """
     if opened.connection.closed:  # the answer to COMMIT was lost, and asked for elsewhere
-        return math.nan
+        return _Locked(at=None, ms=math.nan)
     with reading():
         asked_at = time.monotonic()
-        locked_ms: float = fetch_value(
+        ms: float = fetch_value(
             opened.connection,
             "SELECT 1000 * pg_catalog.extract('epoch', pg_catalog.clock_timestamp() -"
             " pg_catalog.current_setting('refactorkit.locked_at')"
             "::pg_catalog.timestamptz)::float8",
         )
         set_for_session(opened.connection, {_ONLINE: ""})
-    return locked_ms - (asked_at - commit.answered_at) * 1000
+    ms -= (asked_at - commit.answered_at) * 1000
+    since_answer = timedelta(seconds=time.monotonic() - commit.answered_at)
+    return _Locked(at=datetime.now(UTC) - since_answer - timedelta(milliseconds=ms), ms=ms)
 
 
 def _finish(opened: Session, report: Report) -> None:

@@ -138,8 +138,10 @@ class OnlineResult:
         before: the version at the beginning.
         after: the version at the end.
         step: of the migration; None where the switch had happened before.
-        locked_ms: from the first lock of the switch to its commit; None likewise, NaN where the
-            connection broke in that moment.
+        locked_at: when the switch took its first lock, by this machine's clock, in UTC; None
+            likewise, and where the connection broke at its commit.
+        locked_ms: from then to the answer to its COMMIT, never too little: the server has let the
+            locks go before, and removes files. None likewise, NaN where the connection broke.
         subjects: rows that the old version could see before the switch.
         verification: of every row and column; None where it was not asked for.
         evidence: what became of the evidence.
@@ -149,6 +151,7 @@ class OnlineResult:
     before: int
     after: int
     step: StepResult | None
+    locked_at: datetime | None
     locked_ms: float | None
     subjects: int
     verification: VerifyResult | None
