@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from refactorkit.cli.app import app
 from refactorkit.commands import preflight
 from refactorkit.commands.preflight.guards import GROUPS
-from refactorkit.mapping.guards import kept_tables, up_guards
+from refactorkit.mapping.guards import down_guards, kept_tables, up_guards
 from refactorkit.mapping.load import load_mapping
 from refactorkit.mapping.model import _Part
 
@@ -45,7 +45,8 @@ def test_the_readme_tells_of_every_guard_that_has_a_name_and_of_no_other() -> No
 def test_the_archives_readme_tells_of_every_table_that_is_kept() -> None:
     mapping = load_mapping(ROOT / "archive" / "patients.toml")
     told = set(re.findall(r"`(\w+)`", ARCHIVE))
-    tables = {*kept_tables(mapping), *up_guards(mapping).moved, f"archive.{mapping.source.table}"}
+    up, down = up_guards(mapping), down_guards(mapping)
+    tables = {*kept_tables(mapping), *up.moved, *down.moved, *up.staged, *down.staged}
     assert {table.removeprefix("archive.") for table in tables} <= told
 
 
