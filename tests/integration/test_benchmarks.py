@@ -264,13 +264,15 @@ def test_a_transaction_that_hangs_when_measuring_ends_is_no_shorter_for_it() -> 
 
 
 def test_a_lock_is_over_when_whoever_waited_for_it_is_answered() -> None:
-    before, met, failed, after = (
+    before, just_let_in, met, failed, after = (
         Transaction(ended_at=9.99, ms=900.0),
+        Transaction(ended_at=10.001, ms=3.0),
         Transaction(ended_at=10.06, ms=58.0),
         Transaction(ended_at=10.5, ms=400.0, has_failed=True),
         Transaction(ended_at=10.07, ms=3.0),
     )
-    assert until_answered(10.0, [before, met, failed, after]) == pytest.approx(60.0)
+    waited = [before, just_let_in, met, failed, after]
+    assert until_answered(10.0, waited) == pytest.approx(60.0)
     assert until_answered(10.0, [before, failed]) == math.inf
 
 

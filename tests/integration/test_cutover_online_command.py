@@ -1,7 +1,7 @@
 """`cutover --online` as an operator types it."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -10,6 +10,7 @@ from tests.integration.test_cutover import began_since
 from tests.support.cli import run
 from tests.support.clinic import open_clinic, work_as_version_11
 from tests.support.dump import pg_dump
+from tests.support.queries import scalar
 from tests.support.terminal import converse
 
 
@@ -35,7 +36,11 @@ def test_it_stages_says_where_it_is_and_switches(url: str) -> None:
     assert done.document["subjects_staged"] == staged.document["subjects_staged"]
     assert done.document["locked_ms"] > 0
     locked_at = datetime.fromisoformat(done.document["locked_at"])
-    assert asked_at < locked_at < datetime.now(UTC)
+    with psycopg.connect(url) as connection:
+        wrote_at = scalar(connection, "SELECT at FROM archive.patients_turns")
+    assert isinstance(wrote_at, datetime)
+    assert asked_at < locked_at < wrote_at
+    assert wrote_at < locked_at + timedelta(milliseconds=done.document["locked_ms"])
 
     again = run("cutover", "--online", "--yes", url=url)
     assert again.code == 0, again.err
