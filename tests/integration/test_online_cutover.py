@@ -335,6 +335,27 @@ def test_what_is_not_as_it_was_staged_is_refused(clinic: str, connect: Connect) 
         cutover(request(clinic))
 
 
+def test_columns_that_somebody_added_go_along_and_come_back(clinic: str, connect: Connect) -> None:
+    connection = connect(clinic)
+    tables = "users", "patients", "assessments", "refresh_tokens"
+    for table in tables:
+        connection.execute(f"ALTER TABLE public.{table} ADD COLUMN remark text".encode())
+        connection.execute(f"UPDATE public.{table} SET remark = 'R' || id".encode())
+
+    def rows(table: str) -> object:
+        query = f"SELECT array_agg(t::text ORDER BY t.id) FROM public.{table} AS t"
+        return scalar(connection, query)
+
+    before = [rows(table) for table in tables]
+    assert cutover(request(clinic)).verdict is Verdict.PASS
+    connection.execute(f"UPDATE public.users SET remark = 'of version 11' WHERE id = {SUBJECT}")
+    subject = rows("users")
+    turn(connection, "down")
+    assert [rows(table) for table in tables] == before
+    turn(connection, "up")
+    assert rows("users") == subject
+
+
 def test_a_trigger_of_others_on_users_is_refused_before_anything_is_staged(
     clinic: str, connect: Connect
 ) -> None:
