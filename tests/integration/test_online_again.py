@@ -306,6 +306,31 @@ def test_a_column_of_somebodys_is_given_back_by_a_plain_cutover_alone(
         stage(request(url))
 
 
+def test_what_belongs_to_a_user_who_is_gone_by_then_is_kept(
+    databases: Databases, connect: Connect
+) -> None:
+    url = databases.create(10)
+    open_clinic(url)
+    connection = connect(url)
+    turn(connection, "up")
+    connection.execute(
+        "INSERT INTO public.notification_queue"
+        " (user_id, notification_type, subject, body, scheduled_for)"
+        " SELECT id, 'educational', 'x', 'y', now() FROM public.users WHERE id IN (60, 61)"
+    )
+    turn(connection, "down")
+    connection.execute("DELETE FROM public.users WHERE id = 61")
+
+    stage(request(url))
+    turn(connection, "up")
+    living = "SELECT array_agg(user_id) FROM public.notification_queue"
+    assert scalar(connection, living) == [60]
+    kept = "SELECT array_agg(user_id) FROM archive.patients_kept_notification_queue"
+    assert scalar(connection, kept) == [61]
+    connection.close()
+    databases.drop(url)
+
+
 def test_while_it_is_staged_nobody_is_erased_and_nothing_is_verified_or_destroyed(
     clinic: str, signer: Signer
 ) -> None:

@@ -54,7 +54,11 @@ def test_rows_in_order_are_joined_in_order_and_others_are_not(
 
     connection.execute("ANALYZE")
     assert not joins_by_hash(connection)
+    turn(connection, "down")
     assert scalar(connection, "SELECT current_setting('enable_hashjoin')") == "on"
+    turn(connection, "up")
+    connection.execute("ANALYZE")
+    assert not joins_by_hash(connection)
 
     schema, _, _ = table.partition(".")
     connection.execute(SCRAMBLE.format(table, key, schema).encode())
